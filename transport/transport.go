@@ -1,0 +1,195 @@
+// Package transport says what a place is from which images are read and into
+// which they are written. The packages below it are such places: transport/oci,
+// transport/dir and so on. A place implements Source, Destination or both, and
+// says what more it can do by implementing the capability interfaces of this
+// package, which the copy engine finds by type assertion.
+//
+// Everything that moves is a descriptor and its bytes. A Source says which
+// descriptor a reference means and opens any descriptor of its graph; a
+// Destination takes nodes one by one, children before parents, and moves names
+// at the end, in Commit. No name points at anything before all of it is there.
+package transport
+
+import (
+	"context"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
+)
+
+// Source is a place that an image is read from. Its methods may be called
+// concurrently, except Close.
+type Source interface {
+	// Root returns the descriptor that the reference means: a list or a
+	// manifest, with media type, digest and size, and never with an unchecked
+	// digest. A reference that names nothing is errdefs.ErrNotFound; one that
+	// could mean several things is errdefs.ErrInvalidArgument and lists them.
+	Root(ctx context.Context) (ocispec.Descriptor, error)
+
+	// Open returns the bytes of desc from the offset on; 0 is the beginning.
+	// Only the digest, and for a place that keeps them apart the media type, are
+	// used to find it; a size of -1 is not known. Content that is not there is
+	// errdefs.ErrNotFound. The bytes are not verified: whoever reads them to the
+	// end does that (see Verify).
+	Open(ctx context.Context, desc ocispec.Descriptor, from int64) (io.ReadCloser, error)
+
+	// Close releases what the source holds. Readers that are still open may fail.
+	Close() error
+}
+
+// Opener opens the bytes of one node at an offset, as often as it is called.
+type Opener func(ctx context.Context, from int64) (io.ReadCloser, error)
+
+// Node is one vertex of an image's graph on its way into a Destination.
+type Node struct {
+	// Desc names the bytes. The digest may be empty and the size -1 only where
+	// the destination offers to find them out.
+	Desc ocispec.Descriptor
+	// Role is what the node is to its parent.
+	Role image.Role
+	// Parent is the manifest or list whose child the node is first met as;
+	// empty for a root.
+	Parent digest.Digest
+	// Index is the node's position among its parent's children of that role,
+	// from 0.
+	Index int
+}
+
+// Outcome says how a node came to be at the destination.
+type Outcome struct {
+	// Action is Copied, Reused or Mounted.
+	Action Action
+	// Note is a remark for the receipt; usually empty.
+	Note string
+}
+
+// Action is the verb of an Outcome.
+type Action string
+
+// The actions of an Outcome.
+const (
+	Copied  Action = "copied"  // the bytes were moved
+	Reused  Action = "reused"  // they were there already, and verified
+	Mounted Action = "mounted" // the place took them from another name of its own
+)
+
+// Naming is one name to be moved by Commit.
+type Naming struct {
+	// Name is the name to move. Empty stands for what the destination's own
+	// reference says, which may be no name at all.
+	Name string
+	// Desc is what the name shall point at: a list or a manifest that was Put.
+	Desc ocispec.Descriptor
+	// Subject is set for a referrer that is kept beside the image it belongs to:
+	// then no name moves, but Desc must stay reachable from Subject.
+	Subject digest.Digest
+	// Within is the top-level list of which Desc was an instance at the source,
+	// if only that instance was copied; else empty.
+	Within digest.Digest
+}
+
+// Destination is a place that an image is written to. Put may be called
+// concurrently; Commit and Close may not.
+type Destination interface {
+	// Put makes the bytes of the node present. It verifies them against the
+	// descriptor before they count; bytes that do not match are
+	// errdefs.ErrDataLoss and leave nothing behind. It is idempotent, may call
+	// open more than once and at any offset, and closes what it opened. The
+	// caller puts children before parents.
+	Put(ctx context.Context, node Node, open Opener) (Outcome, error)
+
+	// Commit makes everything that was Put durable, and then moves the names, all
+	// of them or none. Only here do names move. It returns a note for each thing
+	// that the place could not keep as it was asked to (a name, say), and may be
+	// called again.
+	Commit(ctx context.Context, names []Naming) (notes []string, err error)
+
+	// Close gives the destination up. Without Commit no name has moved, and what
+	// was Put may be gone.
+	Close() error
+}
+
+// Accepts says what a Destination can hold. The zero value can hold everything.
+type Accepts struct {
+	// Types are the media types of manifests and lists that it takes, most wanted
+	// first; empty: any.
+	Types []string
+	// NoLists is the reason why it cannot hold lists; empty if it can.
+	NoLists string
+	// NoSignatures is the reason why it cannot hold simple signatures; empty if
+	// it can.
+	NoSignatures string
+	// Pinned is the digest that the destination's reference demands; empty if
+	// none.
+	Pinned digest.Digest
+}
+
+// Acceptor is a Destination that cannot hold everything. A Destination without
+// it holds every type and lists, but signatures only if it is a SignatureWriter.
+type Acceptor interface {
+	Accepts() Accepts
+}
+
+// Presence is a Destination that can say what it holds already.
+type Presence interface {
+	// Has reports whether the node's bytes are there, verified, so that they need
+	// not be Put. Damaged bytes are Absent: a Put heals them.
+	Has(ctx context.Context, node Node) (Have, error)
+}
+
+// Have is the answer of Presence.
+type Have int
+
+// The answers of Presence.
+const (
+	// Absent: the bytes are not there, or asking costs as much as sending.
+	Absent Have = iota
+	// Present: these bytes are there; what they point at may be missing.
+	Present
+	// Complete: they are there, and so is everything they point at.
+	Complete
+)
+
+// Namer is a Destination that can say what its names point at now.
+type Namer interface {
+	// Named returns what Commit would replace under that name (empty: the name of
+	// the destination's reference), or errdefs.ErrNotFound.
+	Named(ctx context.Context, name string) (ocispec.Descriptor, error)
+}
+
+// Referrers is a Source that knows which manifests refer to a subject.
+type Referrers interface {
+	// Referrers returns the descriptors of the manifests and lists whose subject
+	// is the given digest, each once, in a stable order; none is an empty slice.
+	// The caller checks that the documents really say so.
+	Referrers(ctx context.Context, subject digest.Digest) ([]ocispec.Descriptor, error)
+}
+
+// Lister is a Source that has names beside the one that it was opened with.
+type Lister interface {
+	// Names calls yield with each name of the place until it returns false.
+	Names(ctx context.Context, yield func(name string) bool) error
+	// Resolve returns what a name points at, or errdefs.ErrNotFound.
+	Resolve(ctx context.Context, name string) (ocispec.Descriptor, error)
+}
+
+// Signature is one simple signature as an opaque blob: an OpenPGP message, or a
+// NUL byte, a format identifier, a newline and the signature in that format.
+type Signature []byte
+
+// SignatureReader is a Source that keeps signatures beside manifests.
+type SignatureReader interface {
+	// Signatures returns the signatures of the manifest or list with that digest,
+	// in order; none is an empty slice.
+	Signatures(ctx context.Context, manifest digest.Digest) ([]Signature, error)
+}
+
+// SignatureWriter is a Destination that keeps signatures beside manifests.
+type SignatureWriter interface {
+	// PutSignatures sets the signatures of a manifest or list that was Put; they
+	// become visible by Commit.
+	PutSignatures(ctx context.Context, manifest digest.Digest, sigs []Signature) error
+}
