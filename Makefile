@@ -1,0 +1,44 @@
+# What the targets do, and the variables that change them, is in CONTRIBUTING.md.
+
+GO ?= go
+TOOL = $(GO) tool -modfile=tools/go.mod
+
+# Without git, or outside of a clone, the binary keeps the version that it was written with.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS = -s -w $(if $(VERSION),-X main.version=$(VERSION))
+
+# -race where the toolchain can do it here: it wants a C compiler, and a machine that it was ported to.
+RACE ?= $(shell $(GO) list -race errors >/dev/null 2>&1 && echo -race)
+PKGS ?= ./...
+TEST_TIMEOUT ?= 5m
+FUZZTIME ?= 60s
+BENCH ?= .
+
+.PHONY: build run test test-long lint fuzz bench
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/dhow
+
+run: build
+	./scripts/run.sh
+
+test:
+	$(GO) test $(RACE) -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKGS)
+
+# These measure time and memory, which -race would change.
+test-long:
+	DHOW_TEST_LONG=1 $(GO) test -count=1 -shuffle=on -timeout=2h $(PKGS)
+
+lint:
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted:" $$files; exit 1; }
+	$(GO) vet $(PKGS)
+	$(TOOL) golangci-lint run $(PKGS)
+	CGO_ENABLED=0 GOOS=darwin $(GO) build -buildvcs=false $(PKGS)
+	CGO_ENABLED=0 GOOS=windows $(GO) build -buildvcs=false $(PKGS)
+	GO='$(GO)' ./scripts/vulncheck.sh $(PKGS)
+
+fuzz:
+	GO='$(GO)' FUZZTIME='$(FUZZTIME)' ./scripts/fuzz.sh $(PKGS)
+
+bench:
+	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem $(PKGS)
