@@ -1,0 +1,73 @@
+// Package verify checks a stream of bytes against a digest and a size while it
+// passes by.
+package verify
+
+import (
+	_ "crypto/sha256" // for digest.SHA256
+	_ "crypto/sha512" // for digest.SHA384 and digest.SHA512
+	"fmt"
+	"hash"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/image"
+)
+
+// Unknown is the size of content whose size is not known.
+const Unknown = -1
+
+// Verifier is an io.Writer that is given all bytes of one piece of content, in
+// order. It is not safe for concurrent use.
+type Verifier struct {
+	want digest.Digest
+	size int64
+	seen int64
+	hash hash.Hash
+}
+
+// New returns a Verifier of content with that digest and size; Unknown, or any
+// other negative size, leaves the size unchecked. A digest that is malformed is
+// errdefs.ErrInvalidArgument, one of an unknown algorithm
+// errdefs.ErrNotImplemented.
+func New(want digest.Digest, size int64) (*Verifier, error) {
+	d, err := image.ParseDigest(string(want))
+	if err != nil {
+		return nil, err
+	}
+	return &Verifier{want: d, size: size, hash: d.Algorithm().Hash()}, nil
+}
+
+// Write takes the next bytes. The first byte beyond the size is
+// errdefs.ErrDataLoss.
+func (v *Verifier) Write(p []byte) (int, error) {
+	v.seen += int64(len(p))
+	if v.size >= 0 && v.seen > v.size {
+		return 0, fmt.Errorf("content of %s: size is more than %d bytes, want %d: %w", v.want, v.size, v.size, errdefs.ErrDataLoss)
+	}
+	return v.hash.Write(p)
+}
+
+// Room returns how many of n bytes are worth reading next: enough to see one
+// byte beyond the size, and no more.
+func (v *Verifier) Room(n int) int {
+	if v.size < 0 {
+		return n
+	}
+	return int(min(int64(n), v.size-v.seen+1))
+}
+
+// Seen returns the number of bytes written so far.
+func (v *Verifier) Seen() int64 { return v.seen }
+
+// Finish is called after the last byte. Content that is too short or whose
+// digest is another one is errdefs.ErrDataLoss; the message names both.
+func (v *Verifier) Finish() error {
+	if v.size >= 0 && v.seen != v.size {
+		return fmt.Errorf("content of %s: size is %d bytes, want %d: %w", v.want, v.seen, v.size, errdefs.ErrDataLoss)
+	}
+	if got := digest.NewDigest(v.want.Algorithm(), v.hash); got != v.want {
+		return fmt.Errorf("content of %s: digest is %s: %w", v.want, got, errdefs.ErrDataLoss)
+	}
+	return nil
+}
