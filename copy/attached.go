@@ -1,0 +1,241 @@
+package copy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/transport"
+)
+
+// Bounds on what is attached to one image.
+const (
+	referrersOfOne = 1000 // referrers of one subject
+	attachedDepth  = 8    // referrers of referrers
+)
+
+// attached finds what belongs to the documents of the image, and what belongs to
+// that in turn: referrers and digest tags.
+func (l *loader) attached(ctx context.Context) error {
+	tags, err := l.digestTags(ctx)
+	if err != nil {
+		return err
+	}
+	known := map[digest.Digest]bool{}
+	nodes := len(l.Graph.Nodes())
+	subjects := newDocuments(l.Graph, known)
+	for depth := 0; len(subjects) > 0; depth++ {
+		found, err := l.attachedTo(ctx, subjects, tags)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 && depth == attachedDepth {
+			return fmt.Errorf("%s has referrers of referrers more than %d deep: %w", l.Root.Digest, attachedDepth, errdefs.ErrResourceExhausted)
+		}
+		subjects = nil
+		for _, a := range found {
+			if nodes += len(a.Graph.Nodes()); nodes > l.lim.GraphNodes {
+				return fmt.Errorf("%s and what is attached to it have more than %d descriptors: %w", l.Root.Digest, l.lim.GraphNodes, errdefs.ErrResourceExhausted)
+			}
+			l.Attached = append(l.Attached, a)
+			subjects = append(subjects, newDocuments(a.Graph, known)...)
+		}
+	}
+	return nil
+}
+
+// newDocuments returns the documents of a graph that are not known yet, in its
+// order, and makes them known.
+func newDocuments(g *image.Graph, known map[digest.Digest]bool) []digest.Digest {
+	var docs []digest.Digest
+	for _, n := range g.Nodes() {
+		if n.Doc != nil && !known[n.Desc.Digest] {
+			known[n.Desc.Digest] = true
+			docs = append(docs, n.Desc.Digest)
+		}
+	}
+	return docs
+}
+
+// attachedTo returns the graphs attached to the subjects: of each its referrers,
+// then its digest tags.
+func (l *loader) attachedTo(ctx context.Context, subjects []digest.Digest, tags map[digest.Digest][]string) ([]Attached, error) {
+	found := make([][]Attached, len(subjects))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, subject := range subjects {
+		g.Go(func() error {
+			referrers, err := l.referrersOf(ctx, subject)
+			if err != nil {
+				return err
+			}
+			tagged, err := l.tagsOf(ctx, subject, tags[subject])
+			found[i] = append(referrers, tagged...)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(found...), nil
+}
+
+// referrersOf reads the graphs of the manifests that refer to a subject, and
+// passes over those that do not really.
+func (l *loader) referrersOf(ctx context.Context, subject digest.Digest) ([]Attached, error) {
+	src, ok := l.src.(transport.Referrers)
+	if !ok || l.opts.NoReferrers {
+		return nil, nil
+	}
+	descs, err := src.Referrers(ctx, subject)
+	if err != nil {
+		return nil, fmt.Errorf("listing the referrers of %s: %w", subject, err)
+	}
+	if len(descs) > referrersOfOne {
+		return nil, fmt.Errorf("%s has %d referrers, the limit is %d: %w", subject, len(descs), referrersOfOne, errdefs.ErrResourceExhausted)
+	}
+	var found []Attached
+	for _, desc := range descs {
+		graph, err := l.walk(ctx, desc, nil)
+		if errdefs.IsNotFound(err) {
+			l.leave(&image.Node{Desc: desc, Role: image.RoleManifest}, subject, Missing, "listed as a referrer, but not at the source")
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("referrer of %s: %w", subject, err)
+		}
+		switch doc := graph.Root.Doc; {
+		case doc == nil:
+			l.leave(graph.Root, subject, Skipped, fmt.Sprintf("listed as a referrer, but its media type %q is not that of a manifest", desc.MediaType))
+		case doc.Subject() == nil:
+			l.leave(graph.Root, subject, Skipped, "listed as a referrer, but it names no subject")
+		case doc.Subject().Digest != subject:
+			l.leave(graph.Root, subject, Skipped, "listed as a referrer, but its subject is "+doc.Subject().Digest.String())
+		default:
+			found = append(found, Attached{Graph: graph, Subject: subject, Signature: isSignature(doc.ArtifactType())})
+		}
+	}
+	return found, nil
+}
+
+// leave notes a root that is not carried.
+func (l *loader) leave(n *image.Node, subject digest.Digest, action Action, reason string) {
+	e := entryOf(n, action, reason)
+	e.Subject = subject
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Left = append(l.Left, e)
+}
+
+// isSignature reports whether an artifact type is that of a signature over its
+// subject's digest.
+func isSignature(artifactType string) bool {
+	switch artifactType {
+	case "application/vnd.cncf.notary.signature", "application/vnd.dev.cosign.artifact.sig.v1+json":
+		return true
+	}
+	return strings.HasPrefix(artifactType, "application/vnd.dev.sigstore.bundle")
+}
+
+// digestTags lists the source's names of the form sha256-<hex>.sig, .att and
+// .sbom by the digest that they are made of.
+func (l *loader) digestTags(ctx context.Context) (map[digest.Digest][]string, error) {
+	src, ok := l.src.(transport.Lister)
+	if !ok || l.opts.NoDigestTags {
+		return nil, nil
+	}
+	tags := map[digest.Digest][]string{}
+	err := src.Names(ctx, func(name string) bool {
+		if d, ok := digestOfTag(name); ok {
+			tags[d] = append(tags[d], name)
+		}
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the names at the source: %w", err)
+	}
+	return tags, nil
+}
+
+// digestOfTag returns the digest that a digest tag is made of.
+func digestOfTag(tag string) (digest.Digest, bool) {
+	base, kind, _ := strings.Cut(tag, ".")
+	if kind != "sig" && kind != "att" && kind != "sbom" {
+		return "", false
+	}
+	alg, hex, _ := strings.Cut(base, "-")
+	d, err := image.ParseDigest(alg + ":" + hex)
+	return d, err == nil
+}
+
+// tagsOf reads the graphs of the digest tags of a subject.
+func (l *loader) tagsOf(ctx context.Context, subject digest.Digest, names []string) ([]Attached, error) {
+	slices.Sort(names)
+	var found []Attached
+	for _, name := range names {
+		desc, err := l.src.(transport.Lister).Resolve(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("resolving %q: %w", name, err)
+		}
+		graph, err := l.walk(ctx, desc, nil)
+		if err != nil {
+			return nil, fmt.Errorf("reading %q: %w", name, err)
+		}
+		reason, err := l.strayTag(ctx, graph, subject)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("reading %q: %w", name, err)
+		case reason != "":
+			l.leave(graph.Root, subject, Skipped, fmt.Sprintf("tagged %q, but %s", name, reason))
+		default:
+			found = append(found, Attached{Graph: graph, Subject: subject, Name: name, Signature: strings.HasSuffix(name, ".sig")})
+		}
+	}
+	return found, nil
+}
+
+// strayTag returns why what a digest tag points at does not belong to the subject
+// that its name spells, or nothing if it does: what names a subject must name
+// this one.
+func (l *loader) strayTag(ctx context.Context, graph *image.Graph, subject digest.Digest) (string, error) {
+	doc := graph.Root.Doc
+	if doc == nil {
+		return "it is not a manifest", nil
+	}
+	if s := doc.Subject(); s != nil && s.Digest != subject {
+		return "its subject is " + s.Digest.String(), nil
+	}
+	for _, n := range graph.Nodes() {
+		if n.Role != image.RoleLayer {
+			continue
+		}
+		claim := claimIn(n.Desc.MediaType)
+		if claim == nil || n.Desc.Size > claimBytes {
+			continue
+		}
+		data, err := l.payload(ctx, n.Desc)
+		if err != nil {
+			return "", err
+		}
+		if claimed := claim(data); !slices.Contains(claimed, subject) {
+			return fmt.Sprintf("its payload %s is about %q", n.Desc.Digest, claimed), nil
+		}
+	}
+	return "", nil
+}
+
+// payload reads and verifies a small blob.
+func (l *loader) payload(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	data, err := l.read(ctx, desc, claimBytes)
+	if err != nil {
+		return nil, err
+	}
+	return data, image.VerifyBytes(data, desc)
+}

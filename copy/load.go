@@ -1,0 +1,322 @@
+package copy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/platform"
+	"github.com/dhowhq/dhow/transport"
+)
+
+// atOnce is the number of requests for documents that are under way at a time.
+const atOnce = 8
+
+// Loaded is what Load has read of an image: all that Decide needs to know.
+type Loaded struct {
+	// Root is what the source's reference means.
+	Root ocispec.Descriptor
+	// Graph is what is to be copied: from Root, or from the chosen instance.
+	Graph *image.Graph
+	// Within is the list out of which a single instance was chosen; or empty.
+	Within digest.Digest
+	// Attached are the graphs that belong to documents of Graph and of one
+	// another, in the order in which they were found.
+	Attached []Attached
+	// Signatures are the simple signatures of the documents, by digest.
+	Signatures map[digest.Digest][]transport.Signature
+	// Configs are the bytes of the configs that had to be read, by digest.
+	Configs map[digest.Digest][]byte
+	// Left are the descriptors that stay behind whatever is decided.
+	Left []Entry
+	// Notes tell what is worth knowing, one sentence each.
+	Notes []string
+
+	// chosen are the instances that were selected; nil means all.
+	chosen map[digest.Digest]bool
+}
+
+// Attached is a graph that belongs to a subject: a referrer's or a digest tag's.
+type Attached struct {
+	Graph   *image.Graph
+	Subject digest.Digest
+	// Name is the digest tag; empty for a referrer.
+	Name string
+	// Signature tells that it signs its subject, so that a change of the subject
+	// would make it void.
+	Signature bool
+}
+
+// Load reads the documents of the image, of what is attached to it, and the
+// configs that are needed to decide. What it reads is bounded by opts.Limits.
+func Load(ctx context.Context, src transport.Source, acc transport.Accepts, opts Options) (*Loaded, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	root, err := src.Root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{
+		src: src, acc: acc, opts: opts, lim: opts.Limits.WithDefaults(),
+		docs: map[digest.Digest][]byte{},
+		Loaded: Loaded{
+			Root:       root,
+			Signatures: map[digest.Digest][]transport.Signature{},
+			Configs:    map[digest.Digest][]byte{},
+		},
+	}
+	for _, step := range []func(context.Context) error{l.main, l.attached, l.configs, l.signatures} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &l.Loaded, nil
+}
+
+// loader is the state of one Load.
+type loader struct {
+	Loaded
+	src  transport.Source
+	acc  transport.Accepts
+	opts Options
+	lim  image.Limits
+
+	mu   sync.Mutex
+	docs map[digest.Digest][]byte // lists, which two walks may need
+}
+
+// main reads the image itself.
+func (l *loader) main(ctx context.Context) error {
+	mode := l.mode()
+	if !image.IsList(l.Root.MediaType) || mode == All {
+		graph, err := l.walk(ctx, l.Root, nil)
+		if err != nil {
+			return err
+		}
+		l.Graph = graph
+		if graph.Root.Doc == nil {
+			return fmt.Errorf("%s is not a manifest or list but %q: %w", l.Root.Digest, l.Root.MediaType, errdefs.ErrInvalidArgument)
+		}
+		return nil
+	}
+	lists, err := l.walk(ctx, l.Root, func(n *image.Node) bool {
+		return n.Role == image.RoleIndex && (mode != IndexOnly || n.Parent == "")
+	})
+	if err != nil {
+		return err
+	}
+	switch mode {
+	case One:
+		return l.one(ctx, lists)
+	case IndexOnly:
+		l.Graph, l.chosen = lists, map[digest.Digest]bool{}
+		return nil
+	}
+	if l.chosen, err = l.choose(lists); err != nil {
+		return err
+	}
+	l.Graph, err = l.walk(ctx, l.Root, func(n *image.Node) bool {
+		return n.Role == image.RoleIndex || l.chosen[n.Desc.Digest]
+	})
+	return err
+}
+
+// mode resolves the default mode.
+func (l *loader) mode() Mode {
+	if l.opts.Selection.Mode != Default {
+		return l.opts.Selection.Mode
+	}
+	if l.acc.NoLists != "" {
+		return One
+	}
+	return All
+}
+
+// one chooses a single instance, which becomes the image.
+func (l *loader) one(ctx context.Context, lists *image.Graph) error {
+	asked := platform.Host()
+	if len(l.opts.Selection.Platforms) > 0 {
+		asked = l.opts.Selection.Platforms[0]
+	}
+	leaves := leavesOf(lists)
+	order, err := platform.Select(platform.CopyOne, &asked, leaves, l.opts.Selection.Match)
+	if err != nil {
+		return fmt.Errorf("choosing an instance of %s: %w", l.Root.Digest, err)
+	}
+	chosen := leaves[order[0]]
+	if !image.IsManifest(chosen.MediaType) {
+		return fmt.Errorf("%s, chosen for %s, is not a manifest but %q: %w", chosen.Digest, platform.Format(asked), chosen.MediaType, errdefs.ErrInvalidArgument)
+	}
+	l.Within = l.Root.Digest
+	l.leaveBehind(lists, chosen)
+	l.Graph, err = l.walk(ctx, chosen, nil)
+	return err
+}
+
+// leaveBehind notes the list and its other instances as skipped.
+func (l *loader) leaveBehind(lists *image.Graph, chosen ocispec.Descriptor) {
+	for _, n := range lists.Nodes() {
+		if n.Desc.Digest == chosen.Digest {
+			continue
+		}
+		reason := "only " + chosen.Digest.String() + " is copied"
+		if of, ok := image.AttestationOf(n.Desc); ok && of == chosen.Digest {
+			reason = "an attestation hangs on the list, which is not copied"
+		}
+		l.Left = append(l.Left, entryOf(n, Skipped, reason))
+	}
+}
+
+// walk reads a graph from a root down.
+func (l *loader) walk(ctx context.Context, root ocispec.Descriptor, enter func(*image.Node) bool) (*image.Graph, error) {
+	w := image.Walker{Fetch: l.fetch, Limits: l.lim, Parallel: atOnce, Enter: enter, Missing: l.missing}
+	return w.Walk(ctx, root)
+}
+
+// missing decides about a document that the source does not have.
+func (l *loader) missing(n *image.Node, err error) error {
+	if l.opts.Selection.Absent != AbsentDefault {
+		return nil
+	}
+	return unavailable(fmt.Errorf("%s %s%s, entry %d of %s, is missing at the source; an absent instance can be kept or stripped",
+		n.Role, n.Desc.Digest, platformSuffix(n.Desc.Platform), n.Index, n.Parent), err)
+}
+
+// unavailable is an error for content that an existing image lacks: it must not
+// be taken for an image that does not exist.
+func unavailable(what, err error) error {
+	return fmt.Errorf("%w: %w (%v)", what, errdefs.ErrUnavailable, err)
+}
+
+// fetch reads a document from the source, lists only once.
+func (l *loader) fetch(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	l.mu.Lock()
+	data := l.docs[desc.Digest]
+	l.mu.Unlock()
+	if data != nil {
+		return data, nil
+	}
+	data, err := l.read(ctx, desc, l.lim.DocumentBytes)
+	if err == nil && image.IsList(desc.MediaType) {
+		l.mu.Lock()
+		l.docs[desc.Digest] = data
+		l.mu.Unlock()
+	}
+	return data, err
+}
+
+// read returns the bytes of a small blob, one more than limit at the most.
+func (l *loader) read(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	if desc.Size > limit {
+		return nil, fmt.Errorf("%s has %d bytes, the limit is %d: %w", desc.Digest, desc.Size, limit, errdefs.ErrResourceExhausted)
+	}
+	if desc.Size >= 0 {
+		limit = desc.Size
+	}
+	r, err := l.src.Open(ctx, desc, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var buf bytes.Buffer
+	if desc.Size > 0 {
+		buf.Grow(int(desc.Size) + bytes.MinRead)
+	}
+	if _, err := io.Copy(&buf, io.LimitReader(r, limit+1)); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", desc.Digest, err)
+	}
+	if desc.Size < 0 && int64(buf.Len()) > limit {
+		return nil, fmt.Errorf("%s has more than %d bytes: %w", desc.Digest, limit, errdefs.ErrResourceExhausted)
+	}
+	return buf.Bytes(), nil
+}
+
+// configs reads the configs that Decide needs: of manifests that may have to be
+// converted, and of a single image, for its platform.
+func (l *loader) configs(ctx context.Context) error {
+	var need []ocispec.Descriptor
+	for _, n := range l.Graph.Nodes() {
+		m, ok := n.Doc.(*image.Manifest)
+		if !ok || !m.IsImage() {
+			continue
+		}
+		target, err := targetType(m.MediaType(), l.acc, l.opts.Format)
+		if n == l.Graph.Root || (err == nil && target != m.MediaType() && n.Role == image.RoleManifest) {
+			need = append(need, m.Config())
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for _, desc := range need {
+		g.Go(func() error { return l.config(ctx, desc) })
+	}
+	return g.Wait()
+}
+
+func (l *loader) config(ctx context.Context, desc ocispec.Descriptor) error {
+	data := desc.Data
+	if data == nil {
+		var err error
+		data, err = l.read(ctx, desc, l.lim.ConfigBytes)
+		if errors.Is(err, errdefs.ErrNotFound) {
+			return unavailable(fmt.Errorf("config %s is missing at the source", desc.Digest), err)
+		}
+		if err != nil {
+			return fmt.Errorf("reading config: %w", err)
+		}
+	}
+	if err := image.VerifyBytes(data, desc); err != nil {
+		return fmt.Errorf("reading config: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Configs[desc.Digest] = data
+	return nil
+}
+
+// signatures reads the simple signatures of all documents that were read.
+func (l *loader) signatures(ctx context.Context) error {
+	reader, ok := l.src.(transport.SignatureReader)
+	if !ok {
+		return nil
+	}
+	documents := documentsOf(l.Graph)
+	for _, a := range l.Attached {
+		maps.Copy(documents, documentsOf(a.Graph))
+	}
+	if l.Within != "" {
+		documents[l.Within] = true
+	}
+	for d := range documents {
+		sigs, err := reader.Signatures(ctx, d)
+		if err != nil {
+			return fmt.Errorf("reading the signatures of %s: %w", d, err)
+		}
+		if len(sigs) > 0 {
+			l.Signatures[d] = sigs
+		}
+	}
+	return nil
+}
+
+// documentsOf returns the digests of the manifests and lists that were read.
+func documentsOf(g *image.Graph) map[digest.Digest]bool {
+	set := map[digest.Digest]bool{}
+	for _, n := range g.Nodes() {
+		if n.Doc != nil {
+			set[n.Desc.Digest] = true
+		}
+	}
+	return set
+}

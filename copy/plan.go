@@ -1,0 +1,49 @@
+package copy
+
+import (
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/transport"
+)
+
+// Plan is what a copy will do and why. Decide makes it; Run carries it out.
+type Plan struct {
+	// SourceRoot is what the source's reference means, Root what the
+	// destination's will mean.
+	SourceRoot ocispec.Descriptor
+	Root       ocispec.Descriptor
+	// Ops are the nodes that must be at the destination, children before parents,
+	// each digest once.
+	Ops []Op
+	// Left are the descriptors that stay behind, as they will stand in the
+	// receipt: skipped and missing ones.
+	Left []Entry
+	// Names are the names to move at the end, the root's first.
+	Names []transport.Naming
+	// Signatures are the simple signatures to be written, by manifest or list.
+	Signatures map[digest.Digest][]transport.Signature
+	// Notes tell what will be lost or done differently, one sentence each.
+	Notes []string
+}
+
+// Op puts one node at the destination.
+type Op struct {
+	Node transport.Node
+	// Action is Copied, Converted or Edited.
+	Action Action
+	// From is the descriptor at the source; it differs from Node.Desc where the
+	// action is not Copied.
+	From ocispec.Descriptor
+	// Data are the bytes, where the plan has them: those of documents, and what
+	// was converted. Nil: they are read from the source.
+	Data []byte
+	// Platform is the instance's to which the node belongs, printed; or empty.
+	Platform string
+	// Subject is set for the root of a referrer's or digest tag's graph.
+	Subject digest.Digest
+	// Reason says why, unless the node is plainly copied.
+	Reason string
+	// Children are the digests at the destination of the nodes below this one.
+	Children []digest.Digest
+}

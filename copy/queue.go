@@ -1,0 +1,209 @@
+package copy
+
+import (
+	"container/heap"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Nodes of at least this size are large: only half of the workers may be busy
+// with them, so that small ones, and with them whole manifests, get through.
+const large = 1 << 20
+
+// queue hands out the operations of a plan, each when its children are done:
+// documents first, then large blobs from the largest down, and small ones beside
+// them.
+type queue struct {
+	workers int
+	tasks   []task
+
+	mu        sync.Mutex
+	cond      sync.Cond
+	docs      taskHeap // ready, by kind
+	larges    taskHeap
+	smalls    taskHeap
+	busyLarge int // workers with large nodes
+	left      int // tasks that are not finished
+	stopped   bool
+}
+
+// task is one operation on its way.
+type task struct {
+	op      *Op
+	index   int // in the plan
+	waits   int // children that are not finished
+	parents []*task
+	below   []*task
+	over    bool
+}
+
+// newQueue makes the queue of a plan. parallel 0 means 8.
+func newQueue(plan *Plan, parallel int) *queue {
+	if parallel == 0 {
+		parallel = 8
+	}
+	q := &queue{workers: min(parallel, max(len(plan.Ops), 1)), tasks: make([]task, len(plan.Ops)), left: len(plan.Ops)}
+	q.cond.L = &q.mu
+	at := make(map[digest.Digest]*task, len(plan.Ops))
+	for i := range plan.Ops {
+		t := &q.tasks[i]
+		t.op, t.index = &plan.Ops[i], i
+		at[t.op.Node.Desc.Digest] = t
+	}
+	for i := range q.tasks {
+		t := &q.tasks[i]
+		for _, d := range unique(t.op.Children) {
+			if c := at[d]; c != nil && c != t {
+				c.parents = append(c.parents, t)
+				t.below = append(t.below, c)
+				t.waits++
+			}
+		}
+	}
+	for i := range q.tasks {
+		q.ready(&q.tasks[i])
+	}
+	return q
+}
+
+// unique returns the digests each once.
+func unique(all []digest.Digest) []digest.Digest {
+	seen := make(map[digest.Digest]bool, len(all))
+	var once []digest.Digest
+	for _, d := range all {
+		if !seen[d] {
+			seen[d] = true
+			once = append(once, d)
+		}
+	}
+	return once
+}
+
+// ready puts a task that waits for nothing into its heap.
+func (q *queue) ready(t *task) {
+	switch {
+	case t.waits > 0 || t.over:
+	case len(t.op.Children) > 0:
+		heap.Push(&q.docs, t)
+	case t.op.Node.Desc.Size >= large:
+		heap.Push(&q.larges, t)
+	default:
+		heap.Push(&q.smalls, t)
+	}
+}
+
+// next waits for a task that may be done now; nil when there will be none.
+func (q *queue) next() *task {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for {
+		if q.stopped || q.left == 0 {
+			return nil
+		}
+		if t := q.pop(); t != nil {
+			return t
+		}
+		q.cond.Wait()
+	}
+}
+
+// pop takes the best task that may be done now.
+func (q *queue) pop() *task {
+	for _, h := range []*taskHeap{&q.docs, &q.larges, &q.smalls} {
+		if h == &q.larges && q.busyLarge >= (q.workers+1)/2 {
+			continue
+		}
+		for h.Len() > 0 {
+			t := heap.Pop(h).(*task)
+			if t.over {
+				continue
+			}
+			if h == &q.larges {
+				q.busyLarge++
+			}
+			return t
+		}
+	}
+	return nil
+}
+
+// finished tells that a task is done, which may make its parents ready.
+func (q *queue) finished(t *task) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(t.op.Children) == 0 && t.op.Node.Desc.Size >= large {
+		q.busyLarge--
+	}
+	q.settle(t)
+	q.cond.Broadcast()
+}
+
+// settle takes a task out of the count and out of its parents' way.
+func (q *queue) settle(t *task) {
+	t.over = true
+	q.left--
+	for _, p := range t.parents {
+		p.waits--
+		q.ready(p)
+	}
+}
+
+// finishedBelow tells that a task and all below it are done, before any worker
+// has begun. each is called for each of them once.
+func (q *queue) finishedBelow(t *task, each func(*task)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for stack := []*task{t}; len(stack) > 0; {
+		t := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if t.over {
+			continue
+		}
+		q.settle(t)
+		each(t)
+		stack = append(stack, t.below...)
+	}
+}
+
+// roots returns the tasks that are nobody's children.
+func (q *queue) roots() []*task {
+	var roots []*task
+	for i := range q.tasks {
+		if len(q.tasks[i].parents) == 0 {
+			roots = append(roots, &q.tasks[i])
+		}
+	}
+	return roots
+}
+
+// stop makes next return nil from now on.
+func (q *queue) stop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stopped = true
+	q.cond.Broadcast()
+}
+
+// taskHeap has the largest task on top, and of equal ones the first in the plan.
+type taskHeap []*task
+
+func (h taskHeap) Len() int      { return len(h) }
+func (h taskHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h taskHeap) Less(i, j int) bool {
+	if a, b := h[i].op.Node.Desc.Size, h[j].op.Node.Desc.Size; a != b {
+		return a > b
+	}
+	return h[i].index < h[j].index
+}
+
+// Push is heap.Interface's.
+func (h *taskHeap) Push(t any) { *h = append(*h, t.(*task)) }
+
+// Pop is heap.Interface's.
+func (h *taskHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return t
+}

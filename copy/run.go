@@ -1,0 +1,243 @@
+package copy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/transport"
+)
+
+// Run carries a plan out: all nodes, children before parents, several at once;
+// then the signatures; then the names. The source and the destination must be
+// those for which the plan was made.
+//
+// An error ends the run at once, and no name has moved; what has been put stays
+// where the destination keeps it, so that a repeated run has less to do. Content
+// that does not match its digest is errdefs.ErrDataLoss, content that the source
+// lacks errdefs.ErrUnavailable.
+func Run(ctx context.Context, dst transport.Destination, src transport.Source, plan *Plan, opts Options) (*Receipt, error) {
+	r := &run{src: src, dst: dst, plan: plan, done: make([]outcome, len(plan.Ops)), track: newTracker(plan, opts.Events)}
+	r.has, _ = dst.(transport.Presence)
+	defer r.track.close()
+
+	err := r.nodes(ctx, opts)
+	if err == nil {
+		err = r.finish(ctx)
+	}
+	return r.receipt(), err
+}
+
+// run is the state of one Run.
+type run struct {
+	src   transport.Source
+	dst   transport.Destination
+	has   transport.Presence // nil where the destination cannot tell
+	plan  *Plan
+	track *tracker
+
+	mu    sync.Mutex
+	done  []outcome // by operation
+	notes []string
+}
+
+// outcome is what became of one operation; the zero value is not done yet.
+type outcome struct {
+	action Action
+	reason string
+}
+
+// nodes puts all nodes.
+func (r *run) nodes(ctx context.Context, opts Options) error {
+	q := newQueue(r.plan, opts.Parallel)
+	if err := r.complete(ctx, q); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, q.stop)
+	defer stop()
+
+	var wg sync.WaitGroup
+	for range q.workers {
+		wg.Go(func() {
+			for t := q.next(); t != nil; t = q.next() {
+				if err := r.node(ctx, t); err != nil {
+					cancel(err)
+					return
+				}
+				q.finished(t)
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// complete asks for each root whether the destination has it with all that is
+// below it; then nothing below it need be asked about.
+func (r *run) complete(ctx context.Context, q *queue) error {
+	if r.has == nil {
+		return nil
+	}
+	for _, t := range q.roots() {
+		have, err := r.has.Has(ctx, t.op.Node)
+		if err != nil {
+			return r.failed(t, err)
+		}
+		if have == transport.Complete {
+			q.finishedBelow(t, func(t *task) { r.report(t, outcome{Reused, "the destination is complete"}) })
+		}
+	}
+	return nil
+}
+
+// node makes one node present.
+func (r *run) node(ctx context.Context, t *task) error {
+	r.track.started(t.op)
+	if r.has != nil {
+		have, err := r.has.Has(ctx, t.op.Node)
+		if err != nil {
+			return r.failed(t, err)
+		}
+		if have != transport.Absent {
+			r.report(t, outcome{action: Reused})
+			return nil
+		}
+	}
+	s := &stream{run: r, op: t.op}
+	out, err := r.dst.Put(ctx, t.op.Node, s.open)
+	switch {
+	case err != nil && s.absent && isForeign(t.op.From.MediaType):
+		r.report(t, outcome{Skipped, "not at the source; a nondistributable layer is had from its URLs"})
+		return nil
+	case err != nil && s.absent:
+		return r.failed(t, fmt.Errorf("%w (%v)", errdefs.ErrUnavailable, err)) // it is no image that was not found
+	case err != nil:
+		return r.failed(t, err)
+	}
+	o := outcome{action: Action(out.Action), reason: out.Note}
+	if o.action == Copied && t.op.Action != Copied {
+		o = outcome{t.op.Action, t.op.Reason}
+	}
+	r.report(t, o)
+	return nil
+}
+
+// report notes what became of a node.
+func (r *run) report(t *task, o outcome) {
+	r.mu.Lock()
+	r.done[t.index] = o
+	r.mu.Unlock()
+	r.track.finished(t.op, o)
+}
+
+// failed says which node an error is about.
+func (r *run) failed(t *task, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	n := t.op.Node
+	where := ""
+	if n.Parent != "" {
+		where = fmt.Sprintf(" (%d of %s)", n.Index, n.Parent)
+	}
+	if t.op.Platform != "" {
+		where += " for " + t.op.Platform
+	}
+	return fmt.Errorf("copying %s %s%s: %w", n.Role, n.Desc.Digest, where, err)
+}
+
+// finish writes the signatures and moves the names.
+func (r *run) finish(ctx context.Context) error {
+	for _, d := range slices.Sorted(maps.Keys(r.plan.Signatures)) {
+		w, ok := r.dst.(transport.SignatureWriter)
+		if !ok {
+			return fmt.Errorf("writing signatures: the destination keeps none: %w", errdefs.ErrNotImplemented)
+		}
+		if err := w.PutSignatures(ctx, d, r.plan.Signatures[d]); err != nil {
+			return fmt.Errorf("writing the signatures of %s: %w", d, err)
+		}
+	}
+	notes, err := r.dst.Commit(ctx, r.plan.Names)
+	r.notes = notes
+	if err != nil {
+		return fmt.Errorf("moving names at the destination: %w", err)
+	}
+	r.track.committed()
+	return nil
+}
+
+// receipt says what became of everything so far.
+func (r *run) receipt() *Receipt {
+	rec := &Receipt{
+		Version:    1,
+		SourceRoot: r.plan.SourceRoot,
+		Root:       r.plan.Root,
+		Entries:    r.entries(),
+		Notes:      slices.Concat(r.plan.Notes, r.notes),
+	}
+	for _, n := range r.plan.Names {
+		if n.Name != "" {
+			rec.Names = append(rec.Names, Name{Name: n.Name, Digest: n.Desc.Digest})
+		}
+	}
+	rec.sum()
+	return rec
+}
+
+// entries lists the operations that are done, roots first and parents before
+// children, and then what stayed behind.
+func (r *run) entries() []Entry {
+	at := make(map[digest.Digest]int, len(r.plan.Ops))
+	for i, op := range r.plan.Ops {
+		at[op.Node.Desc.Digest] = i
+	}
+	var order []int
+	seen := make([]bool, len(r.plan.Ops))
+	visit := func(d digest.Digest) {
+		if i, ok := at[d]; ok && !seen[i] {
+			seen[i] = true
+			order = append(order, i)
+		}
+	}
+	for _, n := range r.plan.Names {
+		visit(n.Desc.Digest)
+	}
+	for next := 0; next < len(order); next++ {
+		for _, child := range r.plan.Ops[order[next]].Children {
+			visit(child)
+		}
+	}
+	entries := make([]Entry, 0, len(order)+len(r.plan.Left))
+	for _, i := range order {
+		if r.done[i].action != "" {
+			entries = append(entries, opEntry(r.plan.Ops[i], r.done[i]))
+		}
+	}
+	for _, d := range slices.Sorted(maps.Keys(r.plan.Signatures)) {
+		for _, sig := range r.plan.Signatures[d] {
+			entries = append(entries, signatureEntry(d, sig, Copied, ""))
+		}
+	}
+	return append(entries, r.plan.Left...)
+}
+
+// opEntry is the line of an operation in a receipt.
+func opEntry(op Op, o outcome) Entry {
+	e := Entry{
+		MediaType: op.Node.Desc.MediaType, Digest: op.Node.Desc.Digest, Size: op.Node.Desc.Size,
+		Role: string(op.Node.Role), Platform: op.Platform, Parent: op.Node.Parent, Subject: op.Subject,
+		Action: o.action, Reason: o.reason,
+	}
+	if op.From.Digest != op.Node.Desc.Digest {
+		e.From = op.From.Digest
+	}
+	return e
+}

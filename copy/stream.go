@@ -1,0 +1,58 @@
+package copy
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+
+	"github.com/containerd/errdefs"
+)
+
+// stream opens one node's bytes for the destination and counts what is read.
+type stream struct {
+	run    *run
+	op     *Op
+	absent bool // the source said that it does not have them
+}
+
+// open is a transport.Opener.
+func (s *stream) open(ctx context.Context, from int64) (io.ReadCloser, error) {
+	moved := s.run.track.restart(s.op, from)
+	if data := s.op.Data; data != nil {
+		if from > int64(len(data)) {
+			return nil, fmt.Errorf("offset %d in %d bytes: %w", from, len(data), errdefs.ErrOutOfRange)
+		}
+		return &counter{ReadCloser: io.NopCloser(bytes.NewReader(data[from:])), moved: moved}, nil
+	}
+	r, err := s.run.src.Open(ctx, s.op.From, from)
+	if err != nil {
+		s.absent = errdefs.IsNotFound(err)
+		return nil, fmt.Errorf("at the source: %w", err)
+	}
+	return &counter{ReadCloser: r, moved: moved}, nil
+}
+
+// counter counts the bytes that are read, and says of errors that they are the
+// source's.
+type counter struct {
+	io.ReadCloser
+	moved *atomic.Int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.moved.Add(int64(n))
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("at the source: %w", err)
+	}
+	return n, err
+}
+
+// isForeign reports whether a layer's type says that it is not to be
+// distributed: registries need not have it.
+func isForeign(mediaType string) bool {
+	return strings.Contains(mediaType, ".nondistributable.") || strings.Contains(mediaType, ".foreign.")
+}
