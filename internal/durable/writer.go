@@ -9,12 +9,23 @@ package durable
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"path"
+	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/internal/verify"
 )
+
+// closeWait is how long Close waits for work that a cancelled call left behind,
+// a sync that takes its time usually. It ends on its own.
+const closeWait = 100 * time.Millisecond
 
 // Options are those of a Writer. The zero value is the default.
 type Options struct {
@@ -34,51 +45,231 @@ type File struct {
 
 // Writer writes files below one root. Its methods may be called concurrently,
 // except Close. It writes nothing before it is asked to.
-type Writer struct{}
+type Writer struct {
+	root    *os.Root
+	log     *slog.Logger
+	buffers sync.Pool            // of *[]byte
+	sync    func(*os.File) error // makes a new file's data durable
+
+	prep   sync.Mutex      // only jobs take it, for they may be long; before mu
+	ingest *ingest         // nil before the first write
+	known  map[string]bool // directories that are there
+
+	mu      sync.Mutex               // never held during input or output
+	dirty   map[string]bool          // directories with entries that are not synced
+	adopted map[string]bool          // files of others that Flush syncs
+	written map[string]digest.Digest // what was Put under a name
+	busy    map[string]chan struct{} // names that are being Put
+	filling *group                   // takes small files
+	syncing map[*group]bool
+	failed  error // the first failure to make durable what was Put
+
+	jobs   int // running, also after their call was cancelled
+	closed bool
+	idle   chan struct{} // closed by the last job of a closed Writer
+}
 
 // NewWriter returns a Writer below the root, which the caller keeps open until
 // after Close.
-func NewWriter(root *os.Root, opts Options) *Writer { panic("stub") }
+func NewWriter(root *os.Root, opts Options) *Writer {
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Writer{
+		root:    root,
+		log:     log,
+		buffers: sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }},
+		sync:    syncData,
+		known:   map[string]bool{".": true},
+		dirty:   map[string]bool{},
+		adopted: map[string]bool{},
+		written: map[string]digest.Digest{},
+		busy:    map[string]chan struct{}{},
+		syncing: map[*group]bool{},
+		idle:    make(chan struct{}),
+	}
+}
 
 // Put writes a file, and replaces one of that name. A small file may be held
 // back, verified but under no name, until a group of them is synced together or
-// Flush is called; see Pending. Bytes that do not match are errdefs.ErrDataLoss
-// and leave nothing behind. The reader that open returns is closed.
+// Flush is called; see Has. A file that this Writer has Put under that name and
+// with that digest is not written again. Bytes that do not match are
+// errdefs.ErrDataLoss and leave nothing behind. The reader that open returns is
+// closed, if the call was cancelled maybe after it returned.
 func (w *Writer) Put(ctx context.Context, f File, open func(context.Context) (io.ReadCloser, error)) error {
-	panic("stub")
+	check, err := verify.New(f.Digest, f.Size)
+	if err != nil {
+		return err
+	}
+	release, err := w.acquire(ctx, f.Name)
+	if err != nil {
+		return err
+	}
+	return w.detach(ctx, func() error {
+		defer release()
+		if w.Has(f.Name, f.Digest) {
+			return nil
+		}
+		return w.put(ctx, f, check, open)
+	})
+}
+
+func (w *Writer) put(ctx context.Context, f File, check *verify.Verifier, open func(context.Context) (io.ReadCloser, error)) error {
+	dir, err := w.open()
+	if err != nil {
+		return err
+	}
+	if err := w.makeDir(path.Dir(f.Name)); err != nil {
+		return err
+	}
+	tmp, err := w.create(dir, f.Name)
+	if err != nil {
+		return err
+	}
+	if err := w.fill(ctx, tmp, check, open); err != nil {
+		return errors.Join(err, tmp.discard())
+	}
+	if check.Seen() <= smallFile {
+		return w.hold(tmp, f.Digest)
+	}
+	err = tmp.finish()
+	if err == nil {
+		err = ctx.Err() // after Close nothing may appear any more
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", f.Name, err), tmp.discard())
+	}
+	if err := w.publish(tmp); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.written[f.Name] = f.Digest
+	return nil
+}
+
+// Has reports whether this Writer has Put a file of that name and digest, be it
+// held back or not.
+func (w *Writer) Has(name string, d digest.Digest) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.written[name] == d
 }
 
 // Pending reports whether a file of that name was Put and is held back.
-func (w *Writer) Pending(name string) bool { panic("stub") }
+func (w *Writer) Pending(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.filling != nil && w.filling.has(name) {
+		return true
+	}
+	for g := range w.syncing {
+		if g.has(name) {
+			return true
+		}
+	}
+	return false
+}
 
 // Adopt makes Flush sync a file that was there already, written by whomever.
-func (w *Writer) Adopt(name string) { panic("stub") }
-
-// Replace writes a small file at once: its old content is there until the new
-// content is durable under the name.
-func (w *Writer) Replace(ctx context.Context, name string, data []byte) error { panic("stub") }
-
-// Create is Replace for a file that must not be there yet; one that is there
-// stays as it is, and the error is fs.ErrExist.
-func (w *Writer) Create(ctx context.Context, name string, data []byte) error { panic("stub") }
-
-// Flush makes every file that was Put or adopted durable under its name. Once it
-// failed it fails always: what was Put is then not there.
-func (w *Writer) Flush(ctx context.Context) error { panic("stub") }
+func (w *Writer) Adopt(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.adopted[name] = true
+}
 
 // Close removes what is held back, and the ingest directory.
-func (w *Writer) Close() error { panic("stub") }
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return nil
+	}
+	w.closed = true
+	if w.jobs == 0 {
+		w.mu.Unlock()
+		return w.cleanUp()
+	}
+	w.mu.Unlock()
+	select {
+	case <-w.idle:
+	case <-time.After(closeWait):
+	}
+	return nil
+}
 
-// IsOurs reports whether a directory entry of a root belongs to Writers: it may
-// be there after a process was killed, and is no content.
-func IsOurs(name string) bool { panic("stub") }
+// detach runs a job and waits for it as long as the context lasts. The job goes
+// on after that and must clean up after itself.
+func (w *Writer) detach(ctx context.Context, job func() error) error {
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return fmt.Errorf("writing to %s: %w", w.root.Name(), os.ErrClosed)
+	}
+	w.jobs++
+	w.mu.Unlock()
 
-// MkdirAll makes a directory and its missing parents, and syncs the parents of
-// those that it made.
-func MkdirAll(path string) error { panic("stub") }
+	done := make(chan error, 1)
+	go func() {
+		defer w.jobDone()
+		done <- job()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("writing to %s: %w", w.root.Name(), ctx.Err())
+	}
+}
 
-// Lock locks the file of that name below the root against other processes and
-// other callers in this one, and waits for it as long as the context lasts.
-func Lock(ctx context.Context, root *os.Root, name string) (unlock func() error, err error) {
-	panic("stub")
+func (w *Writer) jobDone() {
+	w.mu.Lock()
+	w.jobs--
+	last := w.closed && w.jobs == 0
+	w.mu.Unlock()
+	if !last {
+		return
+	}
+	if err := w.cleanUp(); err != nil {
+		w.log.Warn("cleaning up after a cancelled write", "error", err)
+	}
+	close(w.idle)
+}
+
+// cleanUp runs once, when the Writer is closed and no job is left.
+func (w *Writer) cleanUp() error {
+	var errs []error
+	if w.filling != nil {
+		errs = append(errs, w.filling.discard())
+	}
+	if w.ingest != nil {
+		errs = append(errs, w.ingest.close())
+	}
+	return errors.Join(errs...)
+}
+
+// acquire makes the caller the only one that Puts that name.
+func (w *Writer) acquire(ctx context.Context, name string) (release func(), err error) {
+	for {
+		w.mu.Lock()
+		other := w.busy[name]
+		if other == nil {
+			mine := make(chan struct{})
+			w.busy[name] = mine
+			w.mu.Unlock()
+			return func() {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				delete(w.busy, name)
+				close(mine)
+			}, nil
+		}
+		w.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for another write of %s: %w", name, ctx.Err())
+		}
+	}
 }

@@ -61,6 +61,12 @@ func openDir(root *os.Root, name string) (*os.Root, error) {
 // errdefs.ErrPermissionDenied; a symbolic link, or anything else that is not a
 // regular file, is errdefs.ErrInvalidArgument.
 func Open(root *os.Root, name string) (*os.File, error) {
+	return OpenFile(root, name, os.O_RDONLY)
+}
+
+// OpenFile is Open for reading, writing or both, as os.OpenFile's flag says. It
+// never makes a file.
+func OpenFile(root *os.Root, name string, flag int) (*os.File, error) {
 	if parent, base := path.Split(name); parent != "" {
 		dir, err := OpenDir(root, strings.TrimSuffix(parent, "/"))
 		if err != nil {
@@ -78,7 +84,7 @@ func Open(root *os.Root, name string) (*os.File, error) {
 	}
 	// Between the look and the open the file may turn into a FIFO, of which the
 	// open must not wait for a writer, or into a link.
-	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	f, err := root.OpenFile(name, flag&^os.O_CREATE|nonblock, 0)
 	if err != nil {
 		return nil, kind(err)
 	}

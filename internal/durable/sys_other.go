@@ -1,0 +1,9 @@
+//go:build !linux
+
+package durable
+
+import "os"
+
+func syncData(f *os.File) error { return f.Sync() }
+
+func startWriteBack(*os.File, int64, int64) {}

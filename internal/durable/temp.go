@@ -1,0 +1,89 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// temp is a file in an ingest directory on its way to a name. One goroutine uses
+// it at a time.
+type temp struct {
+	in      *ingest
+	sync    func(*os.File) error
+	file    *os.File // nil once closed
+	tmp     string   // below the ingest directory
+	name    string   // below the Writer's root
+	size    int64
+	started int64 // bytes that the kernel was told to write to disk
+}
+
+// create makes a file that shall get the name later.
+func (w *Writer) create(in *ingest, name string) (*temp, error) {
+	tmp := randomName()
+	f, err := in.dir.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("making a file for %s: %w", name, err)
+	}
+	return &temp{in: in, sync: w.sync, file: f, tmp: tmp, name: name}, nil
+}
+
+func (t *temp) write(p []byte) error {
+	n, err := t.file.Write(p)
+	t.size += int64(n)
+	if err != nil {
+		return err
+	}
+	if t.size-t.started >= writeBackWindow {
+		t.startWriteBack()
+	}
+	return nil
+}
+
+// startWriteBack tells the kernel to begin writing the file to disk.
+func (t *temp) startWriteBack() {
+	if t.file != nil && t.size > t.started {
+		startWriteBack(t.file, t.started, t.size-t.started)
+		t.started = t.size
+	}
+}
+
+// finish makes the bytes durable and closes the file. Its failure is final: the
+// kernel may have dropped the bytes, and a second sync would not notice.
+func (t *temp) finish() error {
+	f := t.file
+	t.file = nil
+	err := t.sync(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("syncing %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// discard removes the file.
+func (t *temp) discard() error {
+	if t.file != nil {
+		_ = t.file.Close() // its bytes are not wanted
+		t.file = nil
+	}
+	if err := t.in.dir.Remove(t.tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the new file for %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// rename gives the synced file its name, or discards it.
+func (t *temp) rename() error {
+	if err := t.in.root.Rename(t.in.path(t.tmp), t.name); err != nil {
+		return errors.Join(err, t.discard())
+	}
+	return nil
+}
+
+// link gives the synced file its name unless that is taken, which is
+// fs.ErrExist. The file is gone after it.
+func (t *temp) link() error {
+	err := t.in.root.Link(t.in.path(t.tmp), t.name)
+	return errors.Join(err, t.discard())
+}
