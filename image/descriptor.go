@@ -3,6 +3,7 @@ package image
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -31,7 +32,7 @@ type descriptorReader struct {
 func (d *descriptorReader) read(r *strictjson.Reader) (ocispec.Descriptor, error) {
 	var desc ocispec.Descriptor
 	if d.count++; d.count > d.max {
-		return desc, r.Errorf(errdefs.ErrResourceExhausted, "is one descriptor more than the %d allowed in a document", d.max)
+		return desc, r.Errorf(errdefs.ErrResourceExhausted, "is one descriptor more than the %d allowed", d.max)
 	}
 	desc.Size = -1
 	var data *string
@@ -47,7 +48,7 @@ func (d *descriptorReader) read(r *strictjson.Reader) (ocispec.Descriptor, error
 		case "size":
 			desc.Size, err = r.Int64()
 		case "urls":
-			desc.URLs, err = readStrings(r)
+			desc.URLs, err = readStrings(r, d.max)
 		case "annotations":
 			desc.Annotations, err = r.StringMap()
 		case "data":
@@ -55,7 +56,7 @@ func (d *descriptorReader) read(r *strictjson.Reader) (ocispec.Descriptor, error
 			text, err = r.String()
 			data = &text
 		case "platform":
-			desc.Platform, err = readPlatform(r)
+			desc.Platform, err = readPlatform(r, d.max)
 		case "artifactType":
 			desc.ArtifactType, err = readOptionalMediaType(r)
 		}
@@ -100,15 +101,15 @@ func (d *descriptorReader) checkSize(r *strictjson.Reader, desc ocispec.Descript
 // embedded decodes a descriptor's data field and checks it against the rest.
 func embedded(r *strictjson.Reader, text string, desc ocispec.Descriptor) ([]byte, error) {
 	if len(text) > base64.StdEncoding.EncodedLen(maxDataBytes) {
-		return nil, r.Errorf(errdefs.ErrResourceExhausted, "embeds more than the %d bytes of data allowed", maxDataBytes)
+		return nil, r.Errorf(errdefs.ErrResourceExhausted, "has more embedded data than the %d bytes allowed", maxDataBytes)
 	}
 	data, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {
-		return nil, r.Errorf(errdefs.ErrDataLoss, "embeds data that is not base64: %v", err)
+		return nil, r.Errorf(errdefs.ErrDataLoss, "has embedded data that is not base64: %v", err)
 	}
 	// Only the bytes as such: what is embedded has no other digest.
 	if err := VerifyBytes(data, ocispec.Descriptor{Digest: desc.Digest, Size: desc.Size}); err != nil {
-		return nil, r.Errorf(errdefs.ErrDataLoss, "embeds other data than it describes: %v", err)
+		return nil, fmt.Errorf("%s.data: %w", r.Path(), err)
 	}
 	return data, nil
 }
@@ -145,9 +146,10 @@ func readDigest(r *strictjson.Reader) (digest.Digest, error) {
 	return d, nil
 }
 
-func readStrings(r *strictjson.Reader) ([]string, error) {
+// readStrings reads a list of at most so many strings.
+func readStrings(r *strictjson.Reader, limit int) ([]string, error) {
 	all := []string{}
-	err := r.Array(func(int) error {
+	err := boundedArray(r, limit, func(int) error {
 		s, err := r.String()
 		all = append(all, s)
 		return err
@@ -155,7 +157,17 @@ func readStrings(r *strictjson.Reader) ([]string, error) {
 	return all, err
 }
 
-func readPlatform(r *strictjson.Reader) (*ocispec.Platform, error) {
+// boundedArray reads an array of at most so many elements.
+func boundedArray(r *strictjson.Reader, limit int, element func(i int) error) error {
+	return r.Array(func(i int) error {
+		if i == limit {
+			return r.Errorf(errdefs.ErrResourceExhausted, "is one more than the %d allowed", limit)
+		}
+		return element(i)
+	})
+}
+
+func readPlatform(r *strictjson.Reader, limit int) (*ocispec.Platform, error) {
 	var p ocispec.Platform
 	err := r.Object(platformFields, func(name string) (err error) {
 		if r.Null() {
@@ -169,7 +181,7 @@ func readPlatform(r *strictjson.Reader) (*ocispec.Platform, error) {
 		case "os.version":
 			p.OSVersion, err = r.String()
 		case "os.features":
-			p.OSFeatures, err = readStrings(r)
+			p.OSFeatures, err = readStrings(r, limit)
 		case "variant":
 			p.Variant, err = r.String()
 		}

@@ -25,7 +25,9 @@ func (l *List) Keep(keep func(entry ocispec.Descriptor) bool) (*List, error) { p
 func (l *List) Annotate(d digest.Digest, annotations map[string]string) (*List, error) { panic("stub") }
 
 // CloneInstance adds a copy of the entry d that points at `to` with another compression: platform is taken over; zstd clones are annotated and placed after all gzip ones (stable).
-func (l *List) CloneInstance(d digest.Digest, to ocispec.Descriptor, zstd Compression) (*List, error) { panic("stub") }
+func (l *List) CloneInstance(d digest.Digest, to ocispec.Descriptor, zstd Compression) (*List, error) {
+	panic("stub")
+}
 
 // Compression of an instance's layers.
 type Compression string
@@ -47,35 +49,3 @@ type Converted struct {
 
 // Convert returns the manifest as an OCI or schema 2 manifest. config holds the config's bytes.
 func (m *Manifest) Convert(mediaType string, config []byte) (Converted, error) { panic("stub") }
-
-func decodeSchema1([]byte, string, Declared, Limits) (Document, error) { panic("stub") }
-func signedPayload([]byte, Limits) ([][]byte, error) { panic("stub") }
-
-// Config is what is read from an image config. Its bytes are kept by the caller.
-type Config struct {
-	Platform   ocispec.Platform // os, architecture, variant, os.version, os.features, as stored
-	Created    string           // as stored, unparsed
-	RootFSType string
-	DiffIDs    []digest.Digest
-	History    []History
-	Labels     map[string]string
-	Env        []string
-	Entrypoint []string
-	Cmd        []string
-	User       string
-	WorkingDir string
-}
-
-// History is one line of a config's history.
-type History struct {
-	Created    string
-	CreatedBy  string
-	Comment    string
-	EmptyLayer bool
-}
-
-// DecodeConfig decodes an image config, OCI or Docker.
-func DecodeConfig(data []byte, lim Limits) (*Config, error) { panic("stub") }
-
-// Warnings returns what is odd about the config of an image with that many layers, one sentence each (B38, B45); never an error.
-func (c *Config) Warnings(layers int) []string { panic("stub") }

@@ -26,6 +26,9 @@ func NewFields(names ...string) *Fields {
 	return f
 }
 
+// Has reports whether name is one of them.
+func (f *Fields) Has(name string) bool { return f.bits[name] != 0 }
+
 // fold returns a name in the form that is the same for all names that simple
 // Unicode folding does not tell apart, the relation that encoding/json matches by.
 func fold(name []byte) []byte {
@@ -60,10 +63,11 @@ func foldRune(c rune) rune {
 
 // nameSet is what an object has been seen to have.
 type nameSet struct {
-	known uint64 // the bits of known fields
-	few   [8]string
-	n     int // of few
-	many  map[string]struct{}
+	known   uint64 // the bits of known fields
+	unknown int
+	few     [8]string
+	n       int // of few
+	many    map[string]struct{}
 }
 
 // add adds a name and reports whether it is new.

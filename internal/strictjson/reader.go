@@ -47,8 +47,8 @@ const (
 	Array   Kind = '['
 )
 
-// noun returns the kind's name with its article.
-func (k Kind) noun() string {
+// String returns what a message calls a value of the kind, as "an array".
+func (k Kind) String() string {
 	switch k {
 	case Null:
 		return "null"
@@ -96,7 +96,7 @@ func Read(data []byte, lim Limits, read func(r *Reader) error) error {
 		return err
 	}
 	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return r.Errorf(errdefs.ErrInvalidArgument, "has data after its end at byte %d", r.dec.InputOffset())
+		return r.Errorf(errdefs.ErrInvalidArgument, "has data after its end at byte %d", r.Consumed())
 	}
 	return nil
 }
@@ -139,33 +139,28 @@ func (r *Reader) Raw() ([]byte, error) { return r.Capture(r.Skip) }
 
 // Capture has read consume the next value and returns its bytes as Raw does.
 func (r *Reader) Capture(read func() error) ([]byte, error) {
-	start := r.Offset()
+	start := r.Consumed()
 	if err := r.value(read); err != nil {
 		return nil, err
 	}
-	end := r.dec.InputOffset()
-	return r.data[start:end:end], nil
+	end := r.Consumed()
+	// Only space and a separator can stand between two tokens.
+	raw := bytes.TrimLeft(r.data[start:end:end], " \t\r\n:,")
+	return raw, nil
 }
 
-// Offset returns where the next value begins in the document.
-func (r *Reader) Offset() int64 {
-	at := r.dec.InputOffset()
-	// Only a separator and space can stand between two tokens.
-	for at < int64(len(r.data)) && bytes.IndexByte([]byte(" \t\r\n:,"), r.data[at]) >= 0 {
-		at++
-	}
-	return at
-}
+// Consumed returns how many bytes of the document have been read.
+func (r *Reader) Consumed() int64 { return r.dec.InputOffset() }
 
 // value calls read, if any, and skips the value where it was not consumed.
 func (r *Reader) value(read func() error) error {
-	before := r.dec.InputOffset()
+	before := r.Consumed()
 	if read != nil {
 		if err := read(); err != nil {
 			return err
 		}
 	}
-	if r.dec.InputOffset() == before {
+	if r.Consumed() == before {
 		return r.Skip()
 	}
 	return nil

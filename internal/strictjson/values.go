@@ -8,11 +8,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// maxUnknown is how many unknown names an object with known fields may have.
+const maxUnknown = 1000
+
 // Object consumes an object with known fields and calls member for each of its
 // names, in order, with its value next to be read; the path is that of the member
 // meanwhile. A name that fields does not have is given to member as well, unless
 // it folds to one of fields or to another name of this object: that is an error,
-// as is a name that comes twice.
+// as are a name that comes twice and more than 1000 names that fields does not have.
 func (r *Reader) Object(fields *Fields, member func(name string) error) error {
 	return r.members(member, func(seen *nameSet, raw []byte) (string, error) {
 		if name, ok := fields.names[string(raw)]; ok {
@@ -22,12 +25,15 @@ func (r *Reader) Object(fields *Fields, member func(name string) error) error {
 			seen.known |= fields.bits[name]
 			return name, nil
 		}
+		if seen.unknown++; seen.unknown > maxUnknown {
+			return "", r.Errorf(errdefs.ErrResourceExhausted, "has more than the %d unknown keys allowed", maxUnknown)
+		}
 		folded := string(fold(raw))
 		if name, ok := fields.folded[folded]; ok {
 			return "", r.Errorf(errdefs.ErrInvalidArgument, "has the ambiguous key %s, which can be taken for %q", Quote(raw), name)
 		}
 		if !seen.add(folded) {
-			return "", r.Errorf(errdefs.ErrInvalidArgument, "has the ambiguous key %s, which can be taken for another one", Quote(raw))
+			return "", r.Errorf(errdefs.ErrInvalidArgument, "has the ambiguous key %s twice, or once more in another case", Quote(raw))
 		}
 		return string(raw), nil
 	})
@@ -152,7 +158,7 @@ func (r *Reader) expect(want Kind) error {
 		}
 		return r.Errorf(errdefs.ErrInvalidArgument, "has no value")
 	default:
-		return r.Errorf(errdefs.ErrInvalidArgument, "is %s where %s is wanted", have.noun(), want.noun())
+		return r.Errorf(errdefs.ErrInvalidArgument, "is %s where %s is wanted", have, want)
 	}
 }
 
