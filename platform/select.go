@@ -28,7 +28,12 @@ const (
 // Matcher refuses is errdefs.ErrInvalidArgument. Select does not change its
 // arguments and takes O(n log n) for n different platforms.
 func Select(op Operation, asked *ocispec.Platform, entries []ocispec.Descriptor, opts Options) ([]int, error) {
-	m, err := Matcher(op, asked, opts)
+	r, err := op.rule()
+	if err != nil {
+		return nil, err
+	}
+	asked = r.orHost(asked)
+	m, err := r.matcher(asked, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -36,12 +41,12 @@ func Select(op Operation, asked *ocispec.Platform, entries []ocispec.Descriptor,
 	if len(groups) == 0 {
 		return nil, notFound(asked, entries)
 	}
-	if table[op].order == document {
+	if r.order == document {
 		all := concat(groups)
 		slices.Sort(all)
 		return all, nil
 	}
-	slices.SortStableFunc(groups, func(a, b group) int { return compare(m, a, b) })
+	slices.SortFunc(groups, func(a, b group) int { return compare(m, a, b) })
 	chosen := make([]int, 0, len(entries))
 	for len(groups) > 0 {
 		// Groups of one rank differ only in spelling: their entries mix.
@@ -51,7 +56,7 @@ func Select(op Operation, asked *ocispec.Platform, entries []ocispec.Descriptor,
 		}
 		rank := concat(groups[:n])
 		slices.Sort(rank)
-		if table[op].order == rankedThenZstd {
+		if r.order == rankedThenZstd {
 			slices.SortStableFunc(rank, func(i, j int) int {
 				return byCompression(entries[i], entries[j], opts)
 			})
@@ -114,13 +119,13 @@ func concat(groups []group) []int {
 }
 
 func byCompression(a, b ocispec.Descriptor, opts Options) int {
-	switch za := zstd(a); {
-	case za == zstd(b):
+	switch {
+	case zstd(a) == zstd(b):
 		return 0
-	case za == opts.PreferGzip:
-		return 1
-	default:
+	case zstd(a) != opts.PreferGzip:
 		return -1
+	default:
+		return 1
 	}
 }
 

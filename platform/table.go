@@ -105,18 +105,27 @@ func Matcher(op Operation, asked *ocispec.Platform, opts Options) (platforms.Mat
 	if err != nil {
 		return nil, err
 	}
-	if asked != nil {
-		if asked.Architecture == "" {
-			return nil, fmt.Errorf("%s: the platform asked for has no architecture: %w", r.name, errdefs.ErrInvalidArgument)
-		}
-		return r.asked(canonical(*asked), opts), nil
+	return r.matcher(r.orHost(asked), opts)
+}
+
+// orHost is what is asked for when asking for nothing means Host.
+func (r rule) orHost(asked *ocispec.Platform) *ocispec.Platform {
+	if asked == nil && r.unasked == asHost {
+		host := Host()
+		return &host
 	}
-	switch r.unasked {
-	case asHost:
-		return r.asked(canonical(Host()), opts), nil
-	case anyHostFirst:
+	return asked
+}
+
+func (r rule) matcher(asked *ocispec.Platform, opts Options) (platforms.MatchComparer, error) {
+	switch {
+	case asked != nil && asked.Architecture == "":
+		return nil, fmt.Errorf("%s: the platform asked for has no architecture: %w", r.name, errdefs.ErrInvalidArgument)
+	case asked != nil:
+		return r.asked(canonical(*asked), opts), nil
+	case r.unasked == anyHostFirst:
 		return anything{prefer: only(canonical(Host()))}, nil
-	case anyEntry:
+	case r.unasked == anyEntry:
 		return anything{prefer: platforms.All}, nil
 	default:
 		return nil, fmt.Errorf("%s: no platform asked for: %w", r.name, errdefs.ErrInvalidArgument)

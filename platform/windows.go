@@ -76,23 +76,19 @@ func (v version) base() version { return v >> 32 }
 // parseVersion takes what containerd/platforms takes for a version, and gives
 // zero for everything else. A revision that is not a number is 0.
 func parseVersion(s string) version {
-	parts := strings.SplitN(s, ".", 5)
-	if len(parts) < 3 {
-		return 0
-	}
 	var v version
 	for i, bits := range []int{8, 8, 16} {
-		n, err := strconv.ParseUint(parts[i], 10, bits)
-		if err != nil {
+		part, rest, more := strings.Cut(s, ".")
+		n, err := strconv.ParseUint(part, 10, bits)
+		if err != nil || !more && i < 2 {
 			return 0
 		}
-		v = v<<bits | version(n)
+		v, s = v<<bits|version(n), rest
 	}
-	v <<= 32
-	if len(parts) > 3 {
-		if n, err := strconv.ParseUint(parts[3], 10, 32); err == nil {
-			v |= version(n)
-		}
+	revision, _, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseUint(revision, 10, 32)
+	if err != nil {
+		n = 0
 	}
-	return v
+	return v<<32 | version(n)
 }
