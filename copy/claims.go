@@ -1,9 +1,11 @@
 package copy
 
 import (
-	"encoding/json"
+	"encoding/base64"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/internal/strictjson"
 )
 
 // claimBytes bounds the payloads that are read to see what they are about; a
@@ -23,40 +25,68 @@ func claimIn(mediaType string) func(data []byte) []digest.Digest {
 	return nil
 }
 
-// simpleSigningClaim reads the payload that cosign signs, the format of
+// simpleSigningClaim reads the payload that cosign signs, which has the form of
 // containers' simple signing.
 func simpleSigningClaim(data []byte) []digest.Digest {
-	var payload struct {
-		Critical struct {
-			Image struct {
-				Digest digest.Digest `json:"docker-manifest-digest"`
-			} `json:"image"`
-		} `json:"critical"`
-	}
-	if json.Unmarshal(data, &payload) != nil {
+	text := ""
+	err := strictjson.Read(data, strictjson.Limits{Bytes: claimBytes}, func(r *strictjson.Reader) error {
+		return within(r, func() (err error) {
+			text, err = r.String()
+			return err
+		}, "critical", "image", "docker-manifest-digest")
+	})
+	if err != nil {
 		return nil
 	}
-	return []digest.Digest{payload.Critical.Image.Digest}
+	return []digest.Digest{digest.Digest(text)}
 }
 
 // dsseClaim reads an in-toto statement in a DSSE envelope.
 func dsseClaim(data []byte) []digest.Digest {
-	var envelope struct {
-		Payload []byte `json:"payload"`
+	payload := ""
+	err := strictjson.Read(data, strictjson.Limits{Bytes: claimBytes}, func(r *strictjson.Reader) error {
+		return within(r, func() (err error) {
+			payload, err = r.String()
+			return err
+		}, "payload")
+	})
+	if err != nil {
+		return nil
 	}
-	var statement struct {
-		Subject []struct {
-			Digest map[string]string `json:"digest"`
-		} `json:"subject"`
-	}
-	if json.Unmarshal(data, &envelope) != nil || json.Unmarshal(envelope.Payload, &statement) != nil {
+	statement, err := base64.StdEncoding.DecodeString(payload)
+	if err != nil {
 		return nil
 	}
 	var claimed []digest.Digest
-	for _, s := range statement.Subject {
-		for alg, hex := range s.Digest {
-			claimed = append(claimed, digest.NewDigestFromEncoded(digest.Algorithm(alg), hex))
-		}
+	err = strictjson.Read(statement, strictjson.Limits{Bytes: claimBytes}, func(r *strictjson.Reader) error {
+		return within(r, func() error {
+			return r.Array(func(int) error {
+				return within(r, func() error {
+					digests, err := r.StringMap()
+					for alg, hex := range digests {
+						claimed = append(claimed, digest.NewDigestFromEncoded(digest.Algorithm(alg), hex))
+					}
+					return err
+				}, "digest")
+			})
+		}, "subject")
+	})
+	if err != nil {
+		return nil
 	}
 	return claimed
+}
+
+// within reads the value at the end of a path of object members, and skips all
+// else. It reads nothing where the path does not exist.
+func within(r *strictjson.Reader, read func() error, path ...string) error {
+	if len(path) == 0 {
+		return read()
+	}
+	return r.Map(func(name string) error {
+		if name != path[0] {
+			return r.Skip()
+		}
+		return within(r, read, path[1:]...)
+	})
 }
