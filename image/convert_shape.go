@@ -1,0 +1,157 @@
+package image
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/dhowhq/dhow/internal/strictjson"
+)
+
+// shape is what the JSON schema of OCI's image specification asks of a value.
+// Members of which the schema does not speak are free.
+type shape struct {
+	kind     kind
+	nullable bool                   // null does as well
+	accept   func(text string) bool // of a string: whether it has the form
+	form     string                 // that accept wants, in words
+	fields   map[string]*shape      // of an object, by member
+	required []string               // members that must be there
+	strict   []string               // members that must fit if they are there
+	each     *shape                 // an array's items, or an object's other members
+	least    int                    // items that an array must have
+	lone     bool                   // of an array: a string alone is made the one item
+}
+
+// fitTo makes JSON text fit the shape by leaving out what does not. Members of
+// objects are left out alone. An item of an array never is, because its place may
+// matter: the array goes as a whole. The error says why the text cannot be made to
+// fit.
+func fitTo(raw []byte, s *shape) (fit fitting, err error) {
+	err = strictjson.Read(raw, strictjson.Limits{Depth: math.MaxInt}, func(r *strictjson.Reader) error {
+		var unfit, err error
+		if fit.json, unfit, err = fit.value(r, s); err == nil {
+			err = unfit
+		}
+		return err
+	})
+	return fit, err
+}
+
+// fitting is the work and the result of fitTo.
+type fitting struct {
+	json    []byte
+	changes int      // how often json is not as it was
+	cuts    []string // for each thing left out, its path and why
+
+	path []string // to the value at hand, without positions in arrays
+}
+
+// value reads the next value. unfit tells why it cannot be made to fit.
+func (f *fitting) value(r *strictjson.Reader, s *shape) (value []byte, unfit, err error) {
+	have := kindOf(r.Kind())
+	switch {
+	case have == kindNull && s.nullable:
+	case have == kindString && s.lone:
+		f.changes++
+		value, unfit, err = f.value(r, s.each)
+		return joinArray([][]byte{value}), unfit, err
+	case have != s.kind:
+		unfit = fmt.Errorf("is %s, not %s", have, s.kind)
+	case have == kindObject:
+		return f.object(r, s)
+	case have == kindArray:
+		return f.array(r, s)
+	case s.accept != nil:
+		return f.text(r, s)
+	}
+	value, err = r.Raw()
+	return value, unfit, err
+}
+
+func (f *fitting) text(r *strictjson.Reader, s *shape) (value []byte, unfit, err error) {
+	value, err = r.Capture(func() error {
+		text, err := r.String()
+		if err == nil && !s.accept(text) {
+			unfit = fmt.Errorf("is %s, not %s", strictjson.Quote(text), s.form)
+		}
+		return err
+	})
+	return value, unfit, err
+}
+
+func (f *fitting) object(r *strictjson.Reader, s *shape) (value []byte, unfit, err error) {
+	var o object
+	before := f.changes
+	value, err = r.Capture(func() error {
+		return r.Map(func(name string) error {
+			value, bad, err := f.member(r, s, name)
+			switch {
+			case bad == nil:
+				o.members = append(o.members, member{name, value})
+			case slices.Contains(s.required, name), slices.Contains(s.strict, name):
+				unfit = fmt.Errorf("has an unfit %q: it %w", name, bad)
+			default:
+				f.cut(name, bad)
+			}
+			return err
+		})
+	})
+	for _, name := range s.required {
+		if o.get(name) == nil && unfit == nil {
+			unfit = fmt.Errorf("has no %q", name)
+		}
+	}
+	if f.changes > before {
+		value = o.bytes()
+	}
+	return value, unfit, err
+}
+
+// member reads the value of one member of an object of that shape.
+func (f *fitting) member(r *strictjson.Reader, s *shape, name string) (value []byte, unfit, err error) {
+	want := s.fields[name]
+	if want == nil && name != "" { // the schema leaves a member without a name free
+		want = s.each
+	}
+	if want == nil {
+		value, err = r.Raw()
+		return value, nil, err
+	}
+	f.path = append(f.path, name)
+	value, unfit, err = f.value(r, want)
+	f.path = f.path[:len(f.path)-1]
+	return value, unfit, err
+}
+
+func (f *fitting) array(r *strictjson.Reader, s *shape) (value []byte, unfit, err error) {
+	var items [][]byte
+	before, cuts := f.changes, len(f.cuts)
+	value, err = r.Capture(func() error {
+		return r.Array(func(i int) error {
+			item, bad, err := f.value(r, s.each)
+			if bad != nil && unfit == nil {
+				unfit = fmt.Errorf("has an unfit item %d: it %w", i, bad)
+			}
+			items = append(items, item)
+			return err
+		})
+	})
+	switch {
+	case unfit == nil && len(items) < s.least:
+		unfit = fmt.Errorf("has %d items where at least %d are wanted", len(items), s.least)
+	case unfit != nil:
+		f.cuts = f.cuts[:cuts] // they go with the whole
+	case f.changes > before:
+		value = joinArray(items)
+	}
+	return value, unfit, err
+}
+
+// cut notes that a member is left out.
+func (f *fitting) cut(name string, why error) {
+	f.changes++
+	path := strings.Join(append(slices.Clone(f.path), name), ".")
+	f.cuts = append(f.cuts, fmt.Sprintf("%s: it %v", strictjson.Quote(path), why))
+}
