@@ -273,7 +273,7 @@ func (d *decider) fixed(n *image.Node) string {
 	case d.opts.RemoveSignatures:
 		return ""
 	case len(d.Signatures[dg]) > 0:
-		return fmt.Sprintf("it has %d signatures, which would be void", len(d.Signatures[dg]))
+		return fmt.Sprintf("its simple signatures (%d) would be void", len(d.Signatures[dg]))
 	default:
 		for _, a := range d.Attached {
 			if a.Signature && a.Subject == dg {

@@ -158,10 +158,24 @@ func (l *loader) one(ctx context.Context, lists *image.Graph) error {
 	if !image.IsManifest(chosen.MediaType) {
 		return fmt.Errorf("%s, chosen for %s, is not a manifest but %q: %w", chosen.Digest, platform.Format(asked), chosen.MediaType, errdefs.ErrInvalidArgument)
 	}
+	l.noteTwins(leaves, order)
 	l.Within = l.Root.Digest
 	l.leaveBehind(lists, chosen)
 	l.Graph, err = l.walk(ctx, chosen, nil)
 	return err
+}
+
+// noteTwins says so if the chosen instance was one of several for its platform.
+func (l *loader) noteTwins(leaves []ocispec.Descriptor, order []int) {
+	chosen, twins := leaves[order[0]], 0
+	for _, i := range order[1:] {
+		if platformOf(leaves[i].Platform) == platformOf(chosen.Platform) && leaves[i].Digest != chosen.Digest {
+			twins++
+		}
+	}
+	if twins > 0 {
+		l.Notes = append(l.Notes, fmt.Sprintf("the list has %d more instances for %s; %s was taken", twins, platformOf(chosen.Platform), chosen.Digest))
+	}
 }
 
 // leaveBehind notes the list and its other instances as skipped.

@@ -261,9 +261,15 @@ func (s *Store) Referrer(subject ocispec.Descriptor, artifactType, payload strin
 // CosignTag adds a manifest as cosign attaches it to an image by a tag, and
 // returns the tag and the manifest's descriptor. kind is sig, att or sbom.
 func (s *Store) CosignTag(of ocispec.Descriptor, kind string) (string, ocispec.Descriptor) {
+	return fmt.Sprintf("%s-%s.%s", of.Digest.Algorithm(), of.Digest.Encoded(), kind), s.CosignPayloadOf(of.Digest)
+}
+
+// CosignPayloadOf adds a manifest whose only layer is a payload, as cosign signs
+// it, about that digest.
+func (s *Store) CosignPayloadOf(d digest.Digest) ocispec.Descriptor {
 	payload := s.Put("application/vnd.dev.cosign.simplesigning.v1+json",
-		fmt.Appendf(nil, `{"critical":{"image":{"docker-manifest-digest":%q}}}`, of.Digest))
-	desc := s.JSON(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		fmt.Appendf(nil, `{"critical":{"image":{"docker-manifest-digest":%q}}}`, d))
+	return s.JSON(ocispec.MediaTypeImageManifest, ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageManifest,
 		Config: s.JSON(ocispec.MediaTypeImageConfig, ocispec.Image{
@@ -271,5 +277,4 @@ func (s *Store) CosignTag(of ocispec.Descriptor, kind string) (string, ocispec.D
 		}),
 		Layers: []ocispec.Descriptor{payload},
 	})
-	return fmt.Sprintf("%s-%s.%s", of.Digest.Algorithm(), of.Digest.Encoded(), kind), desc
 }
