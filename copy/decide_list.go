@@ -3,6 +3,7 @@ package copy
 import (
 	"bytes"
 	"fmt"
+	"maps"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -146,39 +147,34 @@ func (d *decider) edit(n *image.Node, list *image.List, fates map[digest.Digest]
 	if len(edited.Instances()) == 0 && len(list.Instances()) > 0 {
 		return nil, fmt.Errorf("%s: nothing would be left in the list: %w", describe(n), errdefs.ErrInvalidArgument)
 	}
-	for _, e := range list.Instances() {
+	changes := map[digest.Digest]ocispec.Descriptor{}
+	for _, e := range edited.Instances() {
 		f := fates[e.Digest]
-		if f.absent || f.desc.Digest == e.Digest {
-			continue
+		to := ocispec.Descriptor{MediaType: e.MediaType, Digest: e.Digest, Size: e.Size}
+		if !f.absent {
+			to = ocispec.Descriptor{MediaType: f.desc.MediaType, Digest: f.desc.Digest, Size: f.desc.Size}
 		}
-		to := ocispec.Descriptor{MediaType: f.desc.MediaType, Digest: f.desc.Digest, Size: f.desc.Size}
-		if _, err := edited.Instance(e.Digest); err != nil {
-			continue // updated with an entry before that has the same digest
-		}
-		if edited, err = edited.Update(e.Digest, to); err != nil {
-			return nil, fmt.Errorf("editing %s: %w", describe(n), err)
+		to.Annotations = d.repointed(list, e, fates)
+		if to.Digest != e.Digest || to.Annotations != nil {
+			changes[e.Digest] = to
 		}
 	}
-	return d.repoint(n, edited, fates)
+	if edited, err = edited.UpdateAll(changes); err != nil {
+		return nil, fmt.Errorf("editing %s: %w", describe(n), err)
+	}
+	return edited, nil
 }
 
-// repoint makes attestations name the instances under their new digests.
-func (d *decider) repoint(n *image.Node, list *image.List, fates map[digest.Digest]fate) (*image.List, error) {
-	if list.MediaType() != ocispec.MediaTypeImageIndex {
-		return list, nil
+// repointed returns the annotations of an attestation that shall name its
+// instance under a new digest; nil where nothing changes.
+func (d *decider) repointed(list *image.List, e ocispec.Descriptor, fates map[digest.Digest]fate) map[string]string {
+	of, attests := image.AttestationOf(e)
+	f := fates[of]
+	if !attests || f.absent || f.desc.Digest == "" || f.desc.Digest == of || list.MediaType() == image.MediaTypeDockerList {
+		return nil
 	}
-	for _, e := range list.Instances() {
-		of, ok := image.AttestationOf(e)
-		f := fates[of]
-		if !ok || f.absent || f.desc.Digest == "" || f.desc.Digest == of {
-			continue
-		}
-		var err error
-		list, err = list.Annotate(e.Digest, map[string]string{image.AnnotationReferenceDigest: f.desc.Digest.String()})
-		if err != nil {
-			return nil, fmt.Errorf("editing %s: %w", describe(n), err)
-		}
-		d.note("attestation %s names %s, which became %s", e.Digest, of, f.desc.Digest)
-	}
-	return list, nil
+	d.note("attestation %s names %s, which became %s", e.Digest, of, f.desc.Digest)
+	annotations := maps.Clone(e.Annotations)
+	annotations[image.AnnotationReferenceDigest] = f.desc.Digest.String()
+	return annotations
 }
