@@ -3,7 +3,7 @@
 GO ?= go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-# Without git, or outside of a clone, the binary keeps the version that it was written with.
+# Without git, or outside of a clone, the binary names the version of its module, and no commit.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
@@ -17,7 +17,7 @@ BENCH ?= .
 .PHONY: build run test test-long lint fuzz bench
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/dhow
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(if $(VERSION),auto,false) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/dhow
 
 run: build
 	./scripts/run.sh
