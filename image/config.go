@@ -25,8 +25,6 @@ type Config struct {
 	User       string
 	WorkingDir string
 	Volumes    []string // the paths, in the order of the config
-
-	faults []string // by which it is not an OCI config, found while decoding
 }
 
 // History is one line of a config's history.
@@ -52,13 +50,13 @@ var (
 //
 // Errors are ErrInvalidArgument for what is not such JSON, or has a field of
 // another type than it should be, ErrResourceExhausted for a config of more than
-// lim.ConfigBytes, or more than lim.Descriptors diff IDs or lines of history, and
+// lim.ConfigBytes or a list of more than lim.Descriptors elements, and
 // ErrNotImplemented for a diff ID of an unknown algorithm.
 func DecodeConfig(data []byte, lim Limits) (*Config, error) {
 	lim = lim.WithDefaults()
 	c := configReader{max: lim.Descriptors}
 	err := strictjson.Read(data, strictjson.Limits{Bytes: lim.ConfigBytes, Depth: lim.JSONDepth}, func(r *strictjson.Reader) error {
-		return c.object(r, configFields, c.member)
+		return r.Record(configFields, func(name string) error { return c.member(r, name) })
 	})
 	if err != nil {
 		return nil, fmt.Errorf("decode image config: %w", err)
@@ -72,51 +70,12 @@ type configReader struct {
 	max    int // elements of a list
 }
 
-// object reads an object and calls member for what is not null. Null is no OCI
-// but for the fields that the schema says.
-func (c *configReader) object(r *strictjson.Reader, fields *strictjson.Fields, member func(r *strictjson.Reader, name string) error) error {
-	return r.Object(fields, func(name string) error {
-		if !r.Null() {
-			return member(r, name)
-		}
-		switch name {
-		case "Entrypoint", "Cmd", "Volumes", "Labels":
-		default:
-			if fields.Has(name) {
-				c.fault(r, "is null")
-			}
-		}
-		return nil
-	})
-}
-
-// maxFaults is how many faults are kept: a config with more is no better known by
-// the rest.
-const maxFaults = 16
-
-// fault notes that the current value is not as OCI wants it.
-func (c *configReader) fault(r *strictjson.Reader, what string) {
-	if len(c.config.faults) < maxFaults {
-		c.config.faults = append(c.config.faults, r.Path()+" "+what)
-	}
-}
-
-// want notes a fault if the value, which nobody reads, is not of that kind.
-func (c *configReader) want(r *strictjson.Reader, kind strictjson.Kind) error {
-	if r.Kind() != kind {
-		c.fault(r, "is not "+kind.String())
-	}
-	return nil
-}
-
 // member reads a top-level field.
 func (c *configReader) member(r *strictjson.Reader, name string) (err error) {
 	to := &c.config
 	switch name {
 	case "created":
-		to.Created, err = c.time(r)
-	case "author":
-		err = c.want(r, strictjson.String)
+		to.Created, err = r.String()
 	case "architecture":
 		to.Platform.Architecture, err = r.String()
 	case "variant":
@@ -128,9 +87,9 @@ func (c *configReader) member(r *strictjson.Reader, name string) (err error) {
 	case "os.features":
 		to.Platform.OSFeatures, err = readStrings(r, c.max)
 	case "config":
-		err = c.object(r, runFields, c.runMember)
+		err = r.Record(runFields, func(name string) error { return c.runMember(r, name) })
 	case "rootfs":
-		err = c.object(r, rootFSFields, c.rootFSMember)
+		err = r.Record(rootFSFields, func(name string) error { return c.rootFSMember(r, name) })
 	case "history":
 		to.History = []History{}
 		err = boundedArray(r, c.max, func(int) error { return c.line(r) })
@@ -155,15 +114,13 @@ func (c *configReader) runMember(r *strictjson.Reader, name string) (err error) 
 	case "Labels":
 		to.Labels, err = r.StringMap()
 	case "Volumes":
-		to.Volumes, err = c.set(r)
-	case "ExposedPorts":
-		_, err = c.set(r)
-	case "StopSignal":
-		err = c.want(r, strictjson.String)
-	case "ArgsEscaped":
-		if r.Kind() != strictjson.False {
-			err = c.want(r, strictjson.True)
-		}
+		err = r.Map(func(path string) error {
+			if len(to.Volumes) == c.max {
+				return beyond(r, c.max)
+			}
+			to.Volumes = append(to.Volumes, path)
+			return nil
+		})
 	}
 	return err
 }
@@ -187,12 +144,10 @@ func (c *configReader) rootFSMember(r *strictjson.Reader, name string) (err erro
 // line reads a line of history.
 func (c *configReader) line(r *strictjson.Reader) error {
 	var line History
-	err := c.object(r, historyFields, func(r *strictjson.Reader, name string) (err error) {
+	err := r.Record(historyFields, func(name string) (err error) {
 		switch name {
 		case "created":
-			line.Created, err = c.time(r)
-		case "author":
-			err = c.want(r, strictjson.String)
+			line.Created, err = r.String()
 		case "created_by":
 			line.CreatedBy, err = r.String()
 		case "comment":
@@ -206,33 +161,11 @@ func (c *configReader) line(r *strictjson.Reader) error {
 	return err
 }
 
-// time reads a time, which is not parsed but to note a fault.
-func (c *configReader) time(r *strictjson.Reader) (string, error) {
-	s, err := r.String()
-	if err == nil && !isTime(s) {
-		c.fault(r, "is no time by RFC 3339")
-	}
-	return s, err
-}
-
 // command reads a list of strings, or one string as a list of one.
 func (c *configReader) command(r *strictjson.Reader) ([]string, error) {
 	if r.Kind() != strictjson.String {
 		return readStrings(r, c.max)
 	}
-	c.fault(r, "is a string")
 	s, err := r.String()
 	return []string{s}, err
-}
-
-// set reads an object whose names alone matter, the values being empty objects.
-func (c *configReader) set(r *strictjson.Reader) (names []string, err error) {
-	if r.Kind() != strictjson.Object {
-		return nil, c.want(r, strictjson.Object)
-	}
-	err = r.Map(func(name string) error {
-		names = append(names, name)
-		return c.want(r, strictjson.Object)
-	})
-	return names, err
 }

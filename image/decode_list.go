@@ -79,20 +79,6 @@ func (l *List) Edges() []Edge {
 	return edges
 }
 
-// entryRole returns what an entry is to its list.
-func entryRole(entry ocispec.Descriptor) Role {
-	if IsList(entry.MediaType) {
-		return RoleIndex
-	}
-	if !IsManifest(entry.MediaType) {
-		return RoleOpaque
-	}
-	if _, attests := AttestationOf(entry); attests {
-		return RoleAttestation
-	}
-	return RoleManifest
-}
-
 // Subject is the manifest that an OCI index refers to, or nil.
 func (l *List) Subject() *ocispec.Descriptor { return cloneSubject(l.subject) }
 

@@ -36,10 +36,7 @@ func (d *descriptorReader) read(r *strictjson.Reader) (ocispec.Descriptor, error
 	}
 	desc.Size = -1
 	var data *string
-	err := r.Object(descriptorFields, func(name string) (err error) {
-		if r.Null() {
-			return nil
-		}
+	err := r.Record(descriptorFields, func(name string) (err error) {
 		switch name {
 		case "mediaType":
 			desc.MediaType, err = readMediaType(r)
@@ -81,11 +78,11 @@ func (d *descriptorReader) read(r *strictjson.Reader) (ocispec.Descriptor, error
 	return desc, d.checkSize(r, desc)
 }
 
-// checkSize checks that a size can be true: only the empty content is of size 0,
-// and one digest has one size.
+// checkSize checks that a size can be true: the empty content, and no other, is of
+// size 0, and one digest has one size.
 func (d *descriptorReader) checkSize(r *strictjson.Reader, desc ocispec.Descriptor) error {
-	if desc.Size == 0 && desc.Digest != emptyDigest(desc.Digest.Algorithm()) {
-		return r.Errorf(errdefs.ErrInvalidArgument, "has size 0 and digest %s, which is not that of nothing", desc.Digest)
+	if (desc.Size == 0) != isEmptyDigest(desc.Digest) {
+		return r.Errorf(errdefs.ErrInvalidArgument, "has size %d and digest %s: size 0 and the digest of no bytes go together", desc.Size, desc.Digest)
 	}
 	before, seen := d.sizes[desc.Digest]
 	if seen && before != desc.Size {
@@ -157,11 +154,16 @@ func readStrings(r *strictjson.Reader, limit int) ([]string, error) {
 	return all, err
 }
 
+// beyond returns the error for the first of several values beyond a limit.
+func beyond(r *strictjson.Reader, limit int) error {
+	return r.Errorf(errdefs.ErrResourceExhausted, "is one more than the %d allowed", limit)
+}
+
 // boundedArray reads an array of at most so many elements.
 func boundedArray(r *strictjson.Reader, limit int, element func(i int) error) error {
 	return r.Array(func(i int) error {
 		if i == limit {
-			return r.Errorf(errdefs.ErrResourceExhausted, "is one more than the %d allowed", limit)
+			return beyond(r, limit)
 		}
 		return element(i)
 	})
@@ -169,10 +171,7 @@ func boundedArray(r *strictjson.Reader, limit int, element func(i int) error) er
 
 func readPlatform(r *strictjson.Reader, limit int) (*ocispec.Platform, error) {
 	var p ocispec.Platform
-	err := r.Object(platformFields, func(name string) (err error) {
-		if r.Null() {
-			return nil
-		}
+	err := r.Record(platformFields, func(name string) (err error) {
 		switch name {
 		case "architecture":
 			p.Architecture, err = r.String()

@@ -51,8 +51,17 @@ func hexWidth(alg digest.Algorithm) (width int, known bool) {
 	return 0, false
 }
 
-// emptyDigest returns the digest of no bytes at all in a known algorithm.
-func emptyDigest(alg digest.Algorithm) digest.Digest { return alg.FromBytes(nil) }
+// The digests of no bytes at all.
+var (
+	emptySHA256 = digest.SHA256.FromBytes(nil)
+	emptySHA384 = digest.SHA384.FromBytes(nil)
+	emptySHA512 = digest.SHA512.FromBytes(nil)
+)
+
+// isEmptyDigest reports whether d is the digest of no bytes at all.
+func isEmptyDigest(d digest.Digest) bool {
+	return d == emptySHA256 || d == emptySHA384 || d == emptySHA512
+}
 
 // isAlgorithm reports whether s is an algorithm by the grammar of the OCI image
 // specification: components of [a-z0-9]+ with one of [+._-] between them.

@@ -12,8 +12,8 @@ import (
 // manifest; one of schema version 1 is signed if it has signatures.
 //
 // It is loose: what it does not look at can be anything that is JSON, and Decode
-// may still refuse the document. What is over the default limits of Limits, or
-// names a member twice, gives "".
+// may still refuse the document. Of a member that is there twice the last one
+// counts. What is over the default limits of Limits gives "".
 func Guess(data []byte) string { return peek(data, Limits{}.WithDefaults()).guess() }
 
 // outline is what a document says of its type.
@@ -21,7 +21,7 @@ type outline struct {
 	mediaType     string
 	schemaVersion int64
 	configType    string
-	manifests     bool // there are entries
+	manifests     bool // a list, maybe empty
 	signatures    bool
 }
 
@@ -29,7 +29,9 @@ type outline struct {
 // Members of other kinds than they should be count as absent.
 func peek(data []byte, lim Limits) outline {
 	var o outline
-	err := strictjson.Read(data, lim.document(), func(r *strictjson.Reader) error {
+	loose := lim.document()
+	loose.LooseNames = true
+	err := strictjson.Read(data, loose, func(r *strictjson.Reader) error {
 		if r.Kind() != strictjson.Object {
 			return nil
 		}
@@ -41,11 +43,8 @@ func peek(data []byte, lim Limits) outline {
 				o.schemaVersion, err = peekVersion(r)
 			case name == "config" && kind == strictjson.Object:
 				o.configType, err = peekConfigType(r)
-			case name == "manifests" && kind == strictjson.Array:
-				err = r.Array(func(int) error {
-					o.manifests = true
-					return nil
-				})
+			case name == "manifests":
+				o.manifests = kind == strictjson.Array
 			case name == "signatures":
 				o.signatures = kind != strictjson.Null
 			}

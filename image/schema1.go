@@ -140,8 +140,8 @@ func (s *schema1Reader) member(r *strictjson.Reader, name string) (err error) {
 // layer reads an element of fsLayers.
 func (s *schema1Reader) layer(r *strictjson.Reader) error {
 	var blob digest.Digest
-	err := r.Object(schema1LayerFields, func(name string) (err error) {
-		if name == "blobSum" && !r.Null() {
+	err := r.Record(schema1LayerFields, func(name string) (err error) {
+		if name == "blobSum" {
 			blob, err = readDigest(r)
 		}
 		return err
@@ -156,8 +156,8 @@ func (s *schema1Reader) layer(r *strictjson.Reader) error {
 // line reads an element of history.
 func (s *schema1Reader) line(r *strictjson.Reader) error {
 	var line v1Image
-	err := r.Object(schema1LineFields, func(name string) error {
-		if name != "v1Compatibility" || r.Null() {
+	err := r.Record(schema1LineFields, func(name string) error {
+		if name != "v1Compatibility" {
 			return nil
 		}
 		text, err := r.String()
@@ -180,10 +180,7 @@ func (s *schema1Reader) line(r *strictjson.Reader) error {
 func readV1Image(text string) (v1Image, error) {
 	var line v1Image
 	err := strictjson.Read([]byte(text), strictjson.Limits{}, func(r *strictjson.Reader) error {
-		err := r.Object(schema1V1Fields, func(name string) (err error) {
-			if r.Null() {
-				return nil
-			}
+		err := r.Record(schema1V1Fields, func(name string) (err error) {
 			switch name {
 			case "id":
 				line.id, err = readV1ID(r)

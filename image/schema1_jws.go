@@ -59,8 +59,8 @@ func (j *jwsReader) object(r *strictjson.Reader, member func(r *strictjson.Reade
 // signature reads one signature. All of them must be of the same payload.
 func (j *jwsReader) signature(r *strictjson.Reader) error {
 	var format *jwsFormat
-	err := r.Object(signatureFields, func(name string) error {
-		if name != "protected" || r.Null() {
+	err := r.Record(signatureFields, func(name string) error {
+		if name != "protected" {
 			return nil
 		}
 		text, err := r.String()
@@ -94,10 +94,7 @@ func (j *jwsReader) signature(r *strictjson.Reader) error {
 func readJWSFormat(protected []byte) (*jwsFormat, error) {
 	format := jwsFormat{length: -1}
 	err := strictjson.Read(protected, strictjson.Limits{}, func(r *strictjson.Reader) error {
-		err := r.Object(protectedFields, func(name string) (err error) {
-			if r.Null() {
-				return nil
-			}
+		err := r.Record(protectedFields, func(name string) (err error) {
 			switch name {
 			case "formatLength":
 				format.length, err = r.Int64()

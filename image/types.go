@@ -1,7 +1,6 @@
 package image
 
 import (
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -18,15 +17,6 @@ const (
 	MediaTypeDockerLayerZstd        = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 	MediaTypeDockerForeignLayer     = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 	MediaTypeDockerForeignLayerGzip = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-)
-
-// Annotations by which BuildKit marks a manifest in an index as an attestation,
-// and names the manifest that it attests; and by which zstd instances are marked.
-const (
-	AnnotationReferenceType   = "vnd.docker.reference.type"
-	AnnotationReferenceDigest = "vnd.docker.reference.digest"
-	ReferenceTypeAttestation  = "attestation-manifest"
-	AnnotationZstd            = "io.github.containers.compression.zstd"
 )
 
 // Role is what a node of an image's graph is to the node above it.
@@ -106,17 +96,3 @@ func IsManifest(mediaType string) bool {
 
 // IsDocument reports whether the media type is that of a manifest or list.
 func IsDocument(mediaType string) bool { return IsList(mediaType) || IsManifest(mediaType) }
-
-// AttestationOf returns the digest of the manifest that the entry of an index
-// attests, and whether the entry is an attestation at all: the digest is empty
-// for one that does not say, or not validly.
-func AttestationOf(entry ocispec.Descriptor) (digest.Digest, bool) {
-	if entry.Annotations[AnnotationReferenceType] != ReferenceTypeAttestation {
-		return "", false
-	}
-	d, err := ParseDigest(entry.Annotations[AnnotationReferenceDigest])
-	if err != nil {
-		return "", true
-	}
-	return d, true
-}

@@ -1,93 +1,71 @@
 package strictjson
 
-import (
-	"unicode"
-	"unicode/utf8"
-)
+import "hash/maphash"
 
-// Fields are the names that an object is known to have. They are immutable.
-type Fields struct {
-	bits   map[string]uint64 // each name's own bit
-	names  map[string]string // each name to the one string that is given out
-	folded map[string]string // the folded form to the name
-}
-
-// NewFields returns a set of at most 64 names, no two of which fold alike.
-func NewFields(names ...string) *Fields {
-	f := &Fields{bits: map[string]uint64{}, names: map[string]string{}, folded: map[string]string{}}
-	for i, name := range names {
-		f.bits[name] = 1 << i
-		f.names[name] = name
-		f.folded[string(fold([]byte(name)))] = name
-	}
-	if len(names) > 64 || len(f.folded) != len(names) {
-		panic("strictjson: more than 64 fields, or two that fold alike")
-	}
-	return f
-}
-
-// Has reports whether name is one of them.
-func (f *Fields) Has(name string) bool { return f.bits[name] != 0 }
-
-// fold returns a name in the form that is the same for all names that simple
-// Unicode folding does not tell apart, the relation that encoding/json matches by.
-func fold(name []byte) []byte {
-	out := make([]byte, 0, len(name))
-	for i := 0; i < len(name); {
-		c, n := rune(name[i]), 1
-		if c >= utf8.RuneSelf {
-			c, n = utf8.DecodeRune(name[i:])
-		}
-		out = utf8.AppendRune(out, foldRune(c))
-		i += n
-	}
-	return out
-}
-
-// foldRune returns the smallest rune of those that fold to one another.
-func foldRune(c rune) rune {
-	if 'a' <= c && c <= 'z' {
-		return c - 'a' + 'A'
-	}
-	if c < utf8.RuneSelf {
-		return c
-	}
-	for {
-		next := unicode.SimpleFold(c)
-		if next <= c {
-			return next // the orbit is walked upwards, so this is where it begins
-		}
-		c = next
-	}
-}
-
-// nameSet is what an object has been seen to have.
+// nameSet is the names that an object has been seen to have. It holds where they
+// stand in the document instead of the names: a hostile object has half a million
+// of them, and a map of strings would take 50 MB and the most of the time.
 type nameSet struct {
 	known   uint64 // the bits of known fields
-	unknown int
-	few     [8]string
-	n       int // of few
-	many    map[string]struct{}
+	unknown int    // how many names the slots hold
+	slots   []slot // open addressing; the length is a power of two, at most half are in use
 }
 
-// add adds a name and reports whether it is new.
-func (s *nameSet) add(name string) bool {
-	for _, have := range s.few[:s.n] {
-		if have == name {
+// slot holds a name; one that is free has the offset 0, where no name can be.
+type slot struct {
+	hash   uint32
+	offset uint32
+}
+
+// fewSlots is how large a table begins.
+const fewSlots = 16
+
+// reset empties the set for another object. Only a small table is kept: to clear a
+// large one for each of a million small objects would take longer than all else.
+func (s *nameSet) reset() {
+	slots := s.slots
+	if len(slots) > fewSlots {
+		slots = nil
+	}
+	if s.unknown > 0 {
+		clear(slots)
+	}
+	*s = nameSet{slots: slots}
+}
+
+// add adds the name that stands at offset and reports whether it is new. key is
+// what is compared: two names are the same where same says so of the offset of
+// one that is there, which it is asked only where the keys have one hash.
+func (s *nameSet) add(seed maphash.Seed, key []byte, offset uint32, same func(offset uint32) bool) bool {
+	if 2*s.unknown >= len(s.slots) {
+		s.grow()
+	}
+	hash := uint32(maphash.Bytes(seed, key))
+	mask := uint32(len(s.slots) - 1)
+	at := hash & mask
+	for ; s.slots[at].offset != 0; at = (at + 1) & mask {
+		if s.slots[at].hash == hash && same(s.slots[at].offset) {
 			return false
 		}
 	}
-	if s.n < len(s.few) {
-		s.few[s.n] = name
-		s.n++
-		return true
-	}
-	if _, have := s.many[name]; have {
-		return false
-	}
-	if s.many == nil {
-		s.many = map[string]struct{}{}
-	}
-	s.many[name] = struct{}{}
+	s.slots[at] = slot{hash: hash, offset: offset}
+	s.unknown++
 	return true
+}
+
+// grow makes room for more names.
+func (s *nameSet) grow() {
+	old := s.slots
+	s.slots = make([]slot, max(fewSlots, 4*len(old)))
+	mask := uint32(len(s.slots) - 1)
+	for _, full := range old {
+		if full.offset == 0 {
+			continue
+		}
+		at := full.hash & mask
+		for s.slots[at].offset != 0 {
+			at = (at + 1) & mask
+		}
+		s.slots[at] = full
+	}
 }

@@ -18,7 +18,7 @@ const maxQuoted = 256
 // segment is one step of a path: an element of an array or, where index is
 // negative, a member of an object.
 type segment struct {
-	name  string
+	name  []byte
 	index int
 }
 
@@ -31,7 +31,7 @@ func (r *Reader) Errorf(kind error, format string, args ...any) error {
 // Missing returns the error for an object, the one at the current path, that
 // lacks a field: the name is absent, or its value is null.
 func (r *Reader) Missing(name string) error {
-	r.path = append(r.path, segment{name: name, index: -1})
+	r.path = append(r.path, segment{name: []byte(name), index: -1})
 	defer func() { r.path = r.path[:len(r.path)-1] }()
 	return r.Errorf(errdefs.ErrInvalidArgument, "is missing or null")
 }
@@ -53,23 +53,23 @@ func (r *Reader) Path() string {
 			if b.Len() > 0 {
 				b.WriteByte('.')
 			}
-			b.WriteString(s.name)
+			b.Write(s.name)
 		}
-		if b.Len() > 2*maxQuoted {
-			return b.String()[:2*maxQuoted] + "…"
+		if b.Len() > maxQuoted {
+			return b.String()[:maxQuoted] + "…"
 		}
 	}
 	return b.String()
 }
 
 // plain reports whether a name can stand in a path unquoted.
-func plain(name string) bool {
-	for _, c := range []byte(name) {
+func plain(name []byte) bool {
+	for _, c := range name {
 		if c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
 			return false
 		}
 	}
-	return name != "" && len(name) <= maxQuoted
+	return len(name) > 0 && len(name) <= maxQuoted
 }
 
 // Quote returns untrusted text for use in a message: quoted, with control and

@@ -10,14 +10,16 @@
 // would take one for the other.
 //
 // Errors name the JSON path, as in manifests[3].digest, and are of the kind
-// errdefs.ErrInvalidArgument, but for a document beyond the byte limit, which is
-// errdefs.ErrResourceExhausted.
+// errdefs.ErrInvalidArgument, but for too many bytes or too many unknown names,
+// which are errdefs.ErrResourceExhausted.
 package strictjson
 
 import (
 	"bytes"
 	"errors"
+	"hash/maphash"
 	"io"
+	"math"
 
 	"github.com/containerd/errdefs"
 	"github.com/go-json-experiment/json/jsontext"
@@ -28,8 +30,12 @@ const DefaultDepth = 64
 
 // Limits bound a document.
 type Limits struct {
-	Bytes int64 // its size; zero or less: no bound
-	Depth int   // nesting of objects and arrays; zero: DefaultDepth
+	Bytes int64 // its size; zero or less, or more: 4 GiB - 1
+	Depth int   // nesting of objects and arrays; zero or less: DefaultDepth
+
+	// LooseNames has Map and Skip allow a name twice: for a first look at what
+	// is going to be read strictly.
+	LooseNames bool
 }
 
 // Kind is the kind of a JSON value, written as its first byte.
@@ -73,19 +79,26 @@ type Reader struct {
 	data     []byte
 	dec      *jsontext.Decoder
 	maxDepth int
+	loose    bool
 	path     []segment
+	seen     []*nameSet // of the objects that are open, by depth
+	seed     maphash.Seed
 }
 
 // Read has read consume the one value that data is, and checks that nothing comes
 // after it. What read leaves unread is skipped, but checked. The error is that of
 // read, or the reader's own. Read does not keep data and does not change it.
 func Read(data []byte, lim Limits, read func(r *Reader) error) error {
-	r := &Reader{data: data, maxDepth: lim.Depth}
-	if r.maxDepth == 0 {
+	r := &Reader{data: data, maxDepth: lim.Depth, loose: lim.LooseNames, seed: maphash.MakeSeed()}
+	if r.maxDepth <= 0 {
 		r.maxDepth = DefaultDepth
 	}
-	if lim.Bytes > 0 && int64(len(data)) > lim.Bytes {
-		return r.Errorf(errdefs.ErrResourceExhausted, "is %d bytes, at most %d are allowed", len(data), lim.Bytes)
+	limit := int64(math.MaxUint32)
+	if lim.Bytes > 0 {
+		limit = min(limit, lim.Bytes)
+	}
+	if int64(len(data)) > limit {
+		return r.Errorf(errdefs.ErrResourceExhausted, "is %d bytes, at most %d are allowed", len(data), limit)
 	}
 	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
 		return r.Errorf(errdefs.ErrInvalidArgument, "begins with a byte order mark")
@@ -123,7 +136,7 @@ func (r *Reader) Null() bool {
 func (r *Reader) Skip() error {
 	switch r.Kind() {
 	case Object:
-		return r.Map(nil)
+		return r.skipObject()
 	case Array:
 		return r.Array(nil)
 	}

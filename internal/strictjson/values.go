@@ -17,86 +17,155 @@ const maxUnknown = 1000
 // it folds to one of fields or to another name of this object: that is an error,
 // as are a name that comes twice and more than 1000 names that fields does not have.
 func (r *Reader) Object(fields *Fields, member func(name string) error) error {
-	return r.members(member, func(seen *nameSet, raw []byte) (string, error) {
-		if name, ok := fields.names[string(raw)]; ok {
-			if seen.known&fields.bits[name] != 0 {
-				return "", r.duplicate(raw)
+	return r.members(func(seen *nameSet, n name) error {
+		known, ok := fields.names[string(n.text)]
+		if !ok {
+			if err := r.unknown(fields, seen, n); err != nil {
+				return err
 			}
-			seen.known |= fields.bits[name]
-			return name, nil
+			return r.member(n, func() error { return member(string(n.text)) })
 		}
-		if seen.unknown++; seen.unknown > maxUnknown {
-			return "", r.Errorf(errdefs.ErrResourceExhausted, "has more than the %d unknown keys allowed", maxUnknown)
+		if seen.known&fields.bits[known] != 0 {
+			return r.duplicate(n)
 		}
-		folded := string(fold(raw))
-		if name, ok := fields.folded[folded]; ok {
-			return "", r.Errorf(errdefs.ErrInvalidArgument, "has the ambiguous key %s, which can be taken for %q", Quote(raw), name)
-		}
-		if !seen.add(folded) {
-			return "", r.Errorf(errdefs.ErrInvalidArgument, "has the ambiguous key %s twice, or once more in another case", Quote(raw))
-		}
-		return string(raw), nil
+		seen.known |= fields.bits[known]
+		return r.member(n, func() error { return member(known) })
 	})
 }
 
-// Map consumes an object with names of any kind and calls member, unless it is
-// nil, for each as Object does. Only a name that comes twice is an error.
-func (r *Reader) Map(member func(name string) error) error {
-	return r.members(member, func(seen *nameSet, raw []byte) (string, error) {
-		name := string(raw)
-		if !seen.add(name) {
-			return "", r.duplicate(raw)
+// Record consumes an object as Object does, but takes a member whose value is null
+// for absent: member is not called for it.
+func (r *Reader) Record(fields *Fields, member func(name string) error) error {
+	return r.Object(fields, func(name string) error {
+		if r.Null() {
+			return nil
 		}
-		return name, nil
+		return member(name)
+	})
+}
+
+// unknown checks a name that is not one of fields.
+func (r *Reader) unknown(fields *Fields, seen *nameSet, n name) error {
+	if seen.unknown == maxUnknown {
+		return r.Errorf(errdefs.ErrResourceExhausted, "has more than the %d unknown keys allowed", maxUnknown)
+	}
+	folded := fold(n.text)
+	if known, ok := fields.folded[string(folded)]; ok {
+		return r.Errorf(errdefs.ErrInvalidArgument, "has the ambiguous key %s, which can be taken for %q", Quote(n.text), known)
+	}
+	if !seen.add(r.seed, folded, n.offset, func(offset uint32) bool {
+		return bytes.Equal(fold(r.nameAt(offset)), folded)
+	}) {
+		return r.Errorf(errdefs.ErrInvalidArgument, "has the ambiguous key %s twice, or once more in another case", Quote(n.text))
+	}
+	return nil
+}
+
+// Map consumes an object with names of any kind and calls member for each as
+// Object does. Only a name that comes twice is an error.
+func (r *Reader) Map(member func(name string) error) error {
+	return r.members(func(seen *nameSet, n name) error {
+		if err := r.once(seen, n); err != nil {
+			return err
+		}
+		return r.member(n, func() error { return member(string(n.text)) })
+	})
+}
+
+// skipObject is Map for what is not read.
+func (r *Reader) skipObject() error {
+	return r.members(func(seen *nameSet, n name) error {
+		if err := r.once(seen, n); err != nil {
+			return err
+		}
+		return r.member(n, nil)
 	})
 }
 
 // StringMap consumes an object of which all values are strings.
 func (r *Reader) StringMap() (map[string]string, error) {
 	all := map[string]string{}
-	err := r.members(func(name string) (err error) {
-		all[name], err = r.String()
-		return err
-	}, func(_ *nameSet, raw []byte) (string, error) {
-		if _, ok := all[string(raw)]; ok {
-			return "", r.duplicate(raw)
+	err := r.members(func(_ *nameSet, n name) error {
+		before := len(all)
+		err := r.member(n, func() error {
+			value, err := r.String()
+			all[string(n.text)] = value
+			return err
+		})
+		if err == nil && len(all) == before {
+			err = r.duplicate(n)
 		}
-		return string(raw), nil
+		return err
 	})
 	return all, err
 }
 
-func (r *Reader) duplicate(name []byte) error {
-	return r.Errorf(errdefs.ErrInvalidArgument, "has the key %s twice", Quote(name))
+// once checks that a name has not come before.
+func (r *Reader) once(seen *nameSet, n name) error {
+	if r.loose || seen.add(r.seed, n.text, n.offset, func(offset uint32) bool {
+		return bytes.Equal(r.nameAt(offset), n.text)
+	}) {
+		return nil
+	}
+	return r.duplicate(n)
 }
 
-// members consumes an object. accept checks a name against those before it and
-// returns it as a string.
-func (r *Reader) members(member func(name string) error, accept func(seen *nameSet, raw []byte) (string, error)) error {
+func (r *Reader) duplicate(n name) error {
+	return r.Errorf(errdefs.ErrInvalidArgument, "has the key %s twice", Quote(n.text))
+}
+
+// name is a name in an object, and where its first quote stands in the document.
+// The text may share the document's memory.
+type name struct {
+	text   []byte
+	offset uint32
+}
+
+// members consumes an object and calls each for its names, which must consume the
+// value.
+func (r *Reader) members(each func(seen *nameSet, n name) error) error {
 	if err := r.open(Object); err != nil {
 		return err
 	}
-	var seen nameSet
+	depth := r.dec.StackDepth()
+	for len(r.seen) < depth {
+		r.seen = append(r.seen, &nameSet{})
+	}
+	seen := r.seen[depth-1]
 	for r.dec.PeekKind() == jsontext.KindString {
-		raw, err := r.text()
+		quoted, err := r.scalar()
 		if err != nil {
 			return err
 		}
-		name, err := accept(&seen, raw)
-		if err != nil {
+		n := name{text: unquote(quoted), offset: uint32(r.Consumed() - int64(len(quoted)))}
+		if err := each(seen, n); err != nil {
 			return err
 		}
-		r.path = append(r.path, segment{name: name, index: -1})
-		var read func() error
-		if member != nil {
-			read = func() error { return member(name) }
-		}
-		if err := r.value(read); err != nil {
-			return err
-		}
+	}
+	seen.reset()
+	return r.consume()
+}
+
+// member has read consume the value of a member.
+func (r *Reader) member(n name, read func() error) error {
+	r.path = append(r.path, segment{name: n.text, index: -1})
+	err := r.value(read)
+	if err == nil {
 		r.path = r.path[:len(r.path)-1]
 	}
-	return r.close()
+	return err
+}
+
+// nameAt returns the name whose first quote stands at offset.
+func (r *Reader) nameAt(offset uint32) []byte {
+	end := offset + 1
+	for r.data[end] != '"' {
+		if r.data[end] == '\\' {
+			end++
+		}
+		end++
+	}
+	return unquote(r.data[offset : end+1])
 }
 
 // Array consumes an array and calls element, unless it is nil, for each element
@@ -121,7 +190,7 @@ func (r *Reader) Array(element func(i int) error) error {
 		}
 	}
 	r.path = r.path[:at]
-	return r.close()
+	return r.consume()
 }
 
 // open consumes the beginning of an object or array.
@@ -135,10 +204,7 @@ func (r *Reader) open(want Kind) error {
 	return r.consume()
 }
 
-// close consumes the end of an object or array: nothing else can be next but
-// what breaks the grammar.
-func (r *Reader) close() error { return r.consume() }
-
+// consume consumes one token.
 func (r *Reader) consume() error {
 	if _, err := r.dec.ReadToken(); err != nil {
 		return r.syntaxError(err)
@@ -167,26 +233,31 @@ func (r *Reader) String() (string, error) {
 	if err := r.expect(String); err != nil {
 		return "", err
 	}
-	text, err := r.text()
-	return string(text), err
+	quoted, err := r.scalar()
+	if err != nil {
+		return "", err
+	}
+	return string(unquote(quoted)), nil
 }
 
-// text consumes a string or a name. What it returns may share the document's
-// memory.
-func (r *Reader) text() ([]byte, error) {
-	quoted, err := r.dec.ReadValue()
-	if err != nil {
-		return nil, r.syntaxError(err)
-	}
+// unquote returns the text of a valid JSON string, in the same memory if possible.
+func unquote(quoted []byte) []byte {
 	inner := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(inner, '\\') < 0 {
-		return inner, nil
+		return inner
 	}
-	plain, err := jsontext.AppendUnquote(nil, quoted)
+	text, _ := jsontext.AppendUnquote(nil, quoted) // fails only for what is not valid
+	return text
+}
+
+// scalar consumes a value and returns its bytes as they stand in the document.
+func (r *Reader) scalar() ([]byte, error) {
+	value, err := r.dec.ReadValue()
 	if err != nil {
 		return nil, r.syntaxError(err)
 	}
-	return plain, nil
+	end := r.Consumed() // the decoder's own slice lives only until the next read
+	return r.data[end-int64(len(value)) : end : end], nil
 }
 
 // Bool consumes a boolean.
@@ -207,9 +278,9 @@ func (r *Reader) Int64() (int64, error) {
 	if err := r.expect(Number); err != nil {
 		return 0, err
 	}
-	digits, err := r.dec.ReadValue()
+	digits, err := r.scalar()
 	if err != nil {
-		return 0, r.syntaxError(err)
+		return 0, err
 	}
 	var n int64
 	for _, c := range digits {

@@ -15,28 +15,6 @@ const maxUser = 256
 // runtimeLabels is the namespace of labels by which containerd steers itself.
 const runtimeLabels = "containerd.io/"
 
-// MissingForOCI returns what the config lacks, or has in another form, to be valid
-// by the JSON schema of the OCI image config: one clause each that begins with the
-// JSON path, as in "architecture is missing". It is empty for a valid config. Of
-// very many, only the first are named.
-func (c *Config) MissingForOCI() []string {
-	var missing []string
-	for _, required := range []struct{ path, value string }{
-		{"architecture", c.Platform.Architecture}, {"os", c.Platform.OS}, {"rootfs.type", c.RootFSType},
-	} {
-		if required.value == "" {
-			missing = append(missing, required.path+" is missing")
-		}
-	}
-	if c.RootFSType != "" && c.RootFSType != "layers" {
-		missing = append(missing, "rootfs.type is "+strictjson.Quote(c.RootFSType)+` and not "layers"`)
-	}
-	if c.DiffIDs == nil {
-		missing = append(missing, "rootfs.diff_ids is missing")
-	}
-	return append(missing, c.faults...)
-}
-
 // Warnings returns what is odd about the config of an image with that many layers,
 // one sentence each: what one who unpacks or runs it might refuse or stumble over.
 // None of it is in the way of a copy.
