@@ -45,17 +45,6 @@ func Decide(l *Loaded, acc transport.Accepts, opts Options) (*Plan, error) {
 	return d.plan, nil
 }
 
-// parents tells every node its parent: the first that leads to it from the root.
-func (d *decider) parents() {
-	for _, op := range slices.Backward(d.plan.Ops) {
-		for _, child := range op.Children {
-			if n := &d.plan.Ops[d.ops[child]].Node; n.Parent == "" {
-				n.Parent = op.Node.Desc.Digest
-			}
-		}
-	}
-}
-
 // decider is the state of one Decide.
 type decider struct {
 	*Loaded
@@ -70,6 +59,17 @@ type decider struct {
 	decided map[digest.Digest]ocispec.Descriptor // documents, by their digest at the source
 	left    map[digest.Digest]bool
 	reaches map[digest.Digest]bool // lists with something chosen below them
+}
+
+// parents tells every node its parent: the first that leads to it from the root.
+func (d *decider) parents() {
+	for _, op := range slices.Backward(d.plan.Ops) {
+		for _, child := range op.Children {
+			if n := &d.plan.Ops[d.ops[child]].Node; n.Parent == "" {
+				n.Parent = op.Node.Desc.Digest
+			}
+		}
+	}
 }
 
 // lists refuses a list where the destination cannot hold one.

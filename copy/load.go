@@ -210,7 +210,7 @@ func (l *loader) missing(n *image.Node, err error) error {
 // unavailable is an error for content that an existing image lacks: it must not
 // be taken for an image that does not exist.
 func unavailable(what, err error) error {
-	return fmt.Errorf("%w: %w (%v)", what, errdefs.ErrUnavailable, err)
+	return fmt.Errorf("%w: %w (%v)", what, errdefs.ErrUnavailable, err) //nolint:errorlint // the kind of err must not show through
 }
 
 // fetch reads a document from the source, lists only once.

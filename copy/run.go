@@ -118,7 +118,7 @@ func (r *run) node(ctx context.Context, t *task) error {
 		r.report(t, outcome{Skipped, "not at the source; a nondistributable layer is had from its URLs"})
 		return nil
 	case err != nil && s.absent:
-		return r.failed(t, fmt.Errorf("%w (%v)", errdefs.ErrUnavailable, err)) // it is no image that was not found
+		return r.failed(t, unavailable(errors.New("missing at the source"), err))
 	case err != nil:
 		return r.failed(t, err)
 	}

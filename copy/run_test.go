@@ -159,7 +159,7 @@ func TestFailuresMoveNoName(t *testing.T) {
 		{
 			name: "a layer with other bytes", kind: errdefs.ErrDataLoss,
 			src:  func(s *sample) { s.Set(s.layer(s.arm64), []byte("other")) },
-			text: func(s *sample) string { return "for linux/arm64/v8" },
+			text: func(*sample) string { return "for linux/arm64/v8" },
 		},
 		{
 			name: "a destination that fails", kind: boom,

@@ -130,6 +130,8 @@ type Accepts struct {
 // Acceptor is a Destination that cannot hold everything. A Destination without
 // it holds every type and lists, but signatures only if it is a SignatureWriter.
 type Acceptor interface {
+	// Accepts says what the destination can hold. It asks nobody and is the same
+	// at every call.
 	Accepts() Accepts
 }
 

@@ -3,6 +3,7 @@ package testimage
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -34,9 +35,7 @@ func (s *Store) WriteLayout(dir string, names ...Named) error {
 		desc := n.Desc
 		if n.Name != "" {
 			desc.Annotations = map[string]string{ocispec.AnnotationRefName: n.Name}
-			for k, v := range n.Desc.Annotations {
-				desc.Annotations[k] = v
-			}
+			maps.Copy(desc.Annotations, n.Desc.Annotations)
 		}
 		index.Manifests = append(index.Manifests, desc)
 	}
