@@ -83,9 +83,9 @@ func (l *List) toOCI(lost *losses) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	fit, err := fitTo(raw, ociIndexShape)
+	fit, err := fitTo(raw, ociIndexShape())
 	if err != nil {
-		return nil, fmt.Errorf("the list %w: %w", err, errdefs.ErrNotImplemented)
+		return nil, fmt.Errorf("the list %w", err)
 	}
 	lost.cut("the list", fit)
 	return l.from(fit.json, ocispec.MediaTypeImageIndex)

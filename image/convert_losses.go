@@ -33,20 +33,21 @@ func (l *losses) drop(who string, o *object, names ...string) {
 	}
 }
 
-// cut notes what was left out of a document, which who names, to make it fit; what
-// was in equal items of an array is noted once.
+// cut notes what was left out of a document, which who names, to make it fit. Of
+// members of one name that went for the same reason, the first is told.
 func (l *losses) cut(who string, fit fitting) {
-	times := map[string]int{}
-	for _, line := range fit.cuts {
-		times[line]++
+	type like struct{ name, why string }
+	times := map[like]int{}
+	for _, c := range fit.cuts {
+		times[like{c.name, c.why}]++
 	}
-	for _, line := range fit.cuts {
-		switch n := times[line]; {
+	for _, c := range fit.cuts {
+		switch n := times[like{c.name, c.why}]; {
 		case n == 1:
-			l.add("%s lost %s", who, line)
+			l.add("%s lost %s: it %s", who, c.path, c.why)
 		case n > 1:
-			l.add("%s lost %s (%d times)", who, line, n)
-			times[line] = 0
+			l.add("%s lost %s: it %s (and %d more like it)", who, c.path, c.why, n-1)
+			times[like{c.name, c.why}] = 0
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (m *Manifest) Convert(mediaType string, config []byte) (Converted, error) {
 			beyond: []string{"annotations", "artifactType", "data"}}
 	case ocispec.MediaTypeImageManifest:
 		c = &conversion{manifest: mediaType, config: ocispec.MediaTypeImageConfig, layer: ociLayer,
-			document: ociManifestShape, content: ociConfigShape}
+			document: ociManifestShape(), content: ociConfigShape()}
 	case MediaTypeDockerSchema1, MediaTypeDockerSchema1Signed:
 		return Converted{}, fmt.Errorf("converting a manifest to schema 1: %w", errdefs.ErrNotImplemented)
 	default:
@@ -86,7 +86,7 @@ func (c *conversion) convert(m *Manifest, config []byte) (Converted, error) {
 	c.lost.drop("the manifest", &doc, "artifactType", "subject", "annotations")
 	remade, err := c.convertConfig(&doc, m, config)
 	if err != nil {
-		return Converted{}, fmt.Errorf("config: %w", err)
+		return Converted{}, err
 	}
 	if err := c.convertLayers(&doc, m); err != nil {
 		return Converted{}, err
@@ -125,23 +125,24 @@ func (c *conversion) convertConfig(doc *object, m *Manifest, config []byte) ([]b
 		return nil, err
 	}
 	to := ocispec.Descriptor{MediaType: c.config, Digest: m.config.Digest, Size: m.config.Size}
-	fit, changed, err := c.fit("the config", config, c.content)
+	made, changed, err := c.fit("the config", config, c.content)
 	if err != nil {
 		return nil, err
 	}
-	if !changed {
-		fit = nil
-	} else if _, err := DecodeConfig(fit, Limits{ConfigBytes: int64(len(fit))}); err != nil {
-		return nil, err
+	if changed {
+		if _, err := DecodeConfig(made, Limits{ConfigBytes: int64(len(made))}); err != nil {
+			return nil, err
+		}
+		to.Digest, to.Size = m.config.Digest.Algorithm().FromBytes(made), int64(len(made))
 	} else {
-		to.Digest, to.Size = m.config.Digest.Algorithm().FromBytes(fit), int64(len(fit))
+		made = nil
 	}
 	c.lost.drop("the config's descriptor", &o, c.beyond...)
 	if err := pointAt(&o, m.config, to); err != nil {
 		return nil, err
 	}
 	doc.set("config", o.bytes())
-	return fit, nil
+	return made, nil
 }
 
 // convertLayers edits the descriptors of the layers.
@@ -180,7 +181,7 @@ func (c *conversion) fit(who string, raw []byte, s *shape) (fit []byte, changed 
 	}
 	fitted, err := fitTo(raw, s)
 	if err != nil {
-		return nil, false, fmt.Errorf("%s %w: %w", who, err, errdefs.ErrNotImplemented)
+		return nil, false, fmt.Errorf("%s %w", who, err)
 	}
 	c.lost.cut(who, fitted)
 	fit, err = compact(fitted.json)

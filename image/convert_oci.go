@@ -9,103 +9,107 @@ import (
 // The shapes of the documents that conversion makes, after the JSON schemas of
 // OCI's image specification 1.1.
 
-var (
-	stringShape    = &shape{kind: kindString}
-	nameShape      = &shape{kind: kindString, accept: isNotEmpty, form: "a name"}
-	boolShape      = &shape{kind: kindBoolean}
-	numberShape    = &shape{kind: kindNumber}
-	stringsShape   = &shape{kind: kindArray, each: stringShape}
-	stringMapShape = &shape{kind: kindObject, each: stringShape}
-	commandShape   = &shape{kind: kindArray, each: stringShape, nullable: true, lone: true}
-	setShape       = &shape{kind: kindObject, each: &shape{kind: kindObject}}
-	timeShape      = &shape{kind: kindString, accept: isStrictTime, form: "a time as of RFC 3339"}
-	typeShape      = &shape{kind: kindString, accept: isStrictMediaType, form: "a media type as of RFC 6838"}
-	urlsShape      = &shape{kind: kindArray, each: &shape{kind: kindString, accept: isURI, form: "a URI"}}
-)
+func ociConfigShape() *shape {
+	text, texts := &shape{kind: kindString}, &shape{kind: kindArray, each: &shape{kind: kindString}}
+	// The schema lets these be empty, but then nothing could run the image.
+	name := &shape{kind: kindString, accept: isNotEmpty, form: "a name"}
+	flag := &shape{kind: kindBoolean}
+	dateTime := &shape{kind: kindString, accept: isStrictTime, form: "a time as of RFC 3339"}
+	// Early Docker wrote a string for a command of one word.
+	command := &shape{kind: kindArray, each: text, nullable: true, lone: true}
+	set := &shape{kind: kindObject, each: &shape{kind: kindObject, null: "{}"}}
+	volumes := *set
+	volumes.nullable = true
 
-var ociConfigShape = &shape{
-	kind:     kindObject,
-	required: []string{"architecture", "os", "rootfs"},
-	fields: map[string]*shape{
-		"created":      timeShape,
-		"author":       stringShape,
-		"architecture": nameShape,
-		"variant":      stringShape,
-		"os":           nameShape,
-		"os.version":   stringShape,
-		"os.features":  stringsShape,
-		"config": {kind: kindObject, fields: map[string]*shape{
-			"User":         stringShape,
-			"ExposedPorts": setShape,
-			"Env":          stringsShape,
-			"Entrypoint":   commandShape,
-			"Cmd":          commandShape,
-			"Volumes":      {kind: kindObject, each: &shape{kind: kindObject}, nullable: true},
-			"WorkingDir":   stringShape,
-			"Labels":       {kind: kindObject, each: stringShape, nullable: true},
-			"StopSignal":   stringShape,
-			"ArgsEscaped":  boolShape,
-		}},
-		"rootfs": {kind: kindObject, required: []string{"type", "diff_ids"}, fields: map[string]*shape{
-			"type":     {kind: kindString, accept: isLayers, form: `"layers"`},
-			"diff_ids": stringsShape,
-		}},
-		"history": {kind: kindArray, each: &shape{kind: kindObject, fields: map[string]*shape{
-			"created":     timeShape,
-			"author":      stringShape,
-			"created_by":  stringShape,
-			"comment":     stringShape,
-			"empty_layer": boolShape,
-		}}},
-	},
-}
-
-// descriptorShape has the platform that only an index knows; elsewhere it does no
-// harm.
-var descriptorShape = &shape{
-	kind:     kindObject,
-	required: []string{"mediaType", "digest", "size"},
-	// Without its platform, an entry would be taken for that of any.
-	strict: []string{"platform"},
-	fields: map[string]*shape{
-		"mediaType":    typeShape,
-		"digest":       stringShape,
-		"size":         numberShape,
-		"urls":         urlsShape,
-		"data":         stringShape,
-		"artifactType": typeShape,
-		"annotations":  stringMapShape,
-		"platform": {
-			kind:     kindObject,
-			required: []string{"architecture", "os"},
-			fields: map[string]*shape{
-				"architecture": stringShape,
-				"os":           stringShape,
-				"os.version":   stringShape,
-				"os.features":  stringsShape,
-				"variant":      stringShape,
-			},
+	return &shape{
+		kind:     kindObject,
+		required: []string{"architecture", "os", "rootfs"},
+		fields: map[string]*shape{
+			"created":      dateTime,
+			"author":       text,
+			"architecture": name,
+			"variant":      text,
+			"os":           name,
+			"os.version":   text,
+			"os.features":  texts,
+			"config": {kind: kindObject, fields: map[string]*shape{
+				"User":         text,
+				"ExposedPorts": set,
+				"Env":          texts,
+				"Entrypoint":   command,
+				"Cmd":          command,
+				"Volumes":      &volumes,
+				"WorkingDir":   text,
+				"Labels":       {kind: kindObject, each: &shape{kind: kindString, null: `""`}, nullable: true},
+				"StopSignal":   text,
+				"ArgsEscaped":  flag,
+			}},
+			"rootfs": {kind: kindObject, required: []string{"type", "diff_ids"}, fields: map[string]*shape{
+				"type":     {kind: kindString, accept: isLayers, form: `"layers"`},
+				"diff_ids": texts,
+			}},
+			"history": {kind: kindArray, each: &shape{kind: kindObject, fields: map[string]*shape{
+				"created":     dateTime,
+				"author":      text,
+				"created_by":  text,
+				"comment":     text,
+				"empty_layer": flag,
+			}}},
 		},
-	},
+	}
 }
 
-// The members of documents that only OCI knows are not among these: none of them
-// comes out of a Docker document.
-var (
-	ociIndexShape = &shape{
+// ociDescriptorShape has the platform, which only an index knows: elsewhere it does
+// no harm.
+func ociDescriptorShape() *shape {
+	text := &shape{kind: kindString}
+	mediaType := &shape{kind: kindString, accept: isStrictMediaType, form: "a media type as of RFC 6838"}
+	return &shape{
+		kind:     kindObject,
+		required: []string{"mediaType", "digest", "size"},
+		// Without its platform, an entry would be taken for that of any.
+		strict: []string{"platform"},
+		fields: map[string]*shape{
+			"mediaType":    mediaType,
+			"digest":       text,
+			"size":         {kind: kindNumber},
+			"urls":         {kind: kindArray, each: &shape{kind: kindString, accept: isURI, form: "a URI"}},
+			"data":         text,
+			"artifactType": mediaType,
+			"annotations":  {kind: kindObject, each: text},
+			"platform": {kind: kindObject, required: []string{"architecture", "os"}, fields: map[string]*shape{
+				"architecture": text,
+				"os":           text,
+				"os.version":   text,
+				"os.features":  {kind: kindArray, each: text},
+				"variant":      text,
+			}},
+		},
+	}
+}
+
+// In the shapes of documents, those members are missing that only OCI knows: none of
+// them comes out of a Docker document.
+
+func ociIndexShape() *shape {
+	return &shape{
 		kind:     kindObject,
 		required: []string{"schemaVersion", "manifests"},
-		fields:   map[string]*shape{"manifests": {kind: kindArray, each: descriptorShape}},
+		fields:   map[string]*shape{"manifests": {kind: kindArray, each: ociDescriptorShape()}},
 	}
-	ociManifestShape = &shape{
+}
+
+func ociManifestShape() *shape {
+	descriptor := ociDescriptorShape()
+	return &shape{
 		kind:     kindObject,
 		required: []string{"schemaVersion", "config", "layers"},
 		fields: map[string]*shape{
-			"config": descriptorShape,
-			"layers": {kind: kindArray, each: descriptorShape, least: 1},
+			"config": descriptor,
+			"layers": {kind: kindArray, each: descriptor, least: 1},
 		},
 	}
-)
+}
 
 func isNotEmpty(s string) bool { return s != "" }
 

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/dhowhq/dhow/internal/strictjson"
 )
@@ -14,6 +15,7 @@ import (
 type shape struct {
 	kind     kind
 	nullable bool                   // null does as well
+	null     string                 // the value that null is made; empty: none
 	accept   func(text string) bool // of a string: whether it has the form
 	form     string                 // that accept wants, in words
 	fields   map[string]*shape      // of an object, by member
@@ -26,13 +28,15 @@ type shape struct {
 
 // fitTo makes JSON text fit the shape by leaving out what does not. Members of
 // objects are left out alone. An item of an array never is, because its place may
-// matter: the array goes as a whole. The error says why the text cannot be made to
-// fit.
+// matter: the array goes as a whole. A null says nothing, so that it goes without a
+// word or becomes what decoders take it for. ErrNotImplemented says why the text cannot be
+// made to fit.
 func fitTo(raw []byte, s *shape) (fit fitting, err error) {
 	err = strictjson.Read(raw, strictjson.Limits{Depth: math.MaxInt}, func(r *strictjson.Reader) error {
 		var unfit, err error
-		if fit.json, unfit, err = fit.value(r, s); err == nil {
-			err = unfit
+		fit.json, unfit, err = fit.value(r, s)
+		if err == nil && unfit != nil {
+			err = fmt.Errorf("%w: %w", unfit, errdefs.ErrNotImplemented)
 		}
 		return err
 	})
@@ -42,17 +46,21 @@ func fitTo(raw []byte, s *shape) (fit fitting, err error) {
 // fitting is the work and the result of fitTo.
 type fitting struct {
 	json    []byte
-	changes int      // how often json is not as it was
-	cuts    []string // for each thing left out, its path and why
-
-	path []string // to the value at hand, without positions in arrays
+	changes int // how often json is not as it was
+	cuts    []cut
 }
+
+// cut is something that was left out.
+type cut struct{ path, name, why string }
 
 // value reads the next value. unfit tells why it cannot be made to fit.
 func (f *fitting) value(r *strictjson.Reader, s *shape) (value []byte, unfit, err error) {
 	have := kindOf(r.Kind())
 	switch {
 	case have == kindNull && s.nullable:
+	case have == kindNull && s.null != "":
+		f.changes++
+		return []byte(s.null), nil, r.Skip()
 	case have == kindString && s.lone:
 		f.changes++
 		value, unfit, err = f.value(r, s.each)
@@ -92,8 +100,11 @@ func (f *fitting) object(r *strictjson.Reader, s *shape) (value []byte, unfit, e
 				o.members = append(o.members, member{name, value})
 			case slices.Contains(s.required, name), slices.Contains(s.strict, name):
 				unfit = fmt.Errorf("has an unfit %q: it %w", name, bad)
+			case string(value) == "null":
+				f.changes++
 			default:
-				f.cut(name, bad)
+				f.changes++
+				f.cuts = append(f.cuts, cut{r.Path(), name, bad.Error()})
 			}
 			return err
 		})
@@ -119,10 +130,7 @@ func (f *fitting) member(r *strictjson.Reader, s *shape, name string) (value []b
 		value, err = r.Raw()
 		return value, nil, err
 	}
-	f.path = append(f.path, name)
-	value, unfit, err = f.value(r, want)
-	f.path = f.path[:len(f.path)-1]
-	return value, unfit, err
+	return f.value(r, want)
 }
 
 func (f *fitting) array(r *strictjson.Reader, s *shape) (value []byte, unfit, err error) {
@@ -147,11 +155,4 @@ func (f *fitting) array(r *strictjson.Reader, s *shape) (value []byte, unfit, er
 		value = joinArray(items)
 	}
 	return value, unfit, err
-}
-
-// cut notes that a member is left out.
-func (f *fitting) cut(name string, why error) {
-	f.changes++
-	path := strings.Join(append(slices.Clone(f.path), name), ".")
-	f.cuts = append(f.cuts, fmt.Sprintf("%s: it %v", strictjson.Quote(path), why))
 }
