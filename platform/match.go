@@ -62,7 +62,7 @@ func copySeveral(asked ocispec.Platform, opts Options) platforms.MatchComparer {
 }
 
 func (m exceptUnknown) Match(p ocispec.Platform) bool {
-	return !missing(p) && !unknown(p) && m.MatchComparer.Match(canonical(p)) && m.builds.match(p.OSVersion)
+	return !unknown(p) && m.MatchComparer.Match(canonical(p)) && m.builds.match(p.OSVersion)
 }
 
 func (m exceptUnknown) Less(a, b ocispec.Platform) bool {

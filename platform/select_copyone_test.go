@@ -36,6 +36,8 @@ func TestCopyOne(t *testing.T) {
 		{name: "an arm variant that would count for hours", asked: "linux/arm/v999999999", entries: arm, want: "unsaid none"},
 		{name: "no 386 for amd64", asked: "linux/amd64", entries: "i=linux/386 a=linux/arm64", err: "no instance for linux/amd64 (there are: linux/386, linux/arm64)"},
 		{name: "386 for amd64 on request, but last", asked: "linux/amd64", opts: compatible, entries: amd, want: "v1 unsaid i none"},
+		{name: "386 for a variant of amd64", asked: "linux/amd64/v3", opts: compatible, entries: "i=linux/386 unsaid=linux/amd64 v2=linux/amd64/v2", want: "v2 unsaid i"},
+		{name: "arm without variant for a variant of arm64", asked: "linux/arm64/v9", opts: compatible, entries: "unsaid=linux/arm v6=linux/arm/v6", want: "v6 unsaid"},
 		{name: "386 alone on request", asked: "linux/amd64", opts: compatible, entries: "i=linux/i386 a=linux/arm64", want: "i"},
 		{name: "386 asked", asked: "linux/386", entries: "a=linux/amd64 i=linux/i386 j=linux/386", want: "i j"},
 

@@ -23,19 +23,15 @@ func normalHost(s string) (normal, problem string) {
 		return "", fmt.Sprintf("host %s has characters that are not ASCII or not printable; a name in another script is written as punycode", quoted(s))
 	}
 	s = strings.ToLower(s)
-	name, port, ported := s, "", false
+	name, port, ported := strings.Cut(s, ":")
 	if end := strings.IndexByte(s, ']'); strings.HasPrefix(s, "[") && end > 0 {
-		name, port = s[:end+1], s[end+1:]
-		port, ported = strings.CutPrefix(port, ":")
-		if !ported && port != "" {
+		if name, problem = normalIPv6(s[:end+1]); problem != "" {
+			return "", problem
+		}
+		if port, ported = strings.CutPrefix(s[end+1:], ":"); !ported && port != "" {
 			return "", fmt.Sprintf("host %s has text after the address", quoted(s))
 		}
-		name, problem = normalIPv6(name)
-	} else {
-		name, port, ported = strings.Cut(s, ":")
-		problem = hostnameProblem(name)
-	}
-	if problem != "" {
+	} else if problem = hostnameProblem(name); problem != "" {
 		return "", problem
 	}
 	if !ported {

@@ -107,11 +107,12 @@ func layoutComponent(s string) bool {
 			return false
 		}
 		s = s[end:]
-		if rest, ok := strings.CutPrefix(s, "--"); ok {
-			s = rest
-		} else if strings.Contains("-._:@+", first(s)) {
+		switch {
+		case strings.HasPrefix(s, "--"):
+			s = s[2:]
+		case strings.IndexByte("-._:@+", s[0]) >= 0:
 			s = s[1:]
-		} else {
+		default:
 			return false
 		}
 	}
