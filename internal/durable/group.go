@@ -99,7 +99,7 @@ func (w *Writer) syncGroup(g *group) error {
 // Flush makes every file that was Put or adopted durable under its name. Once it
 // failed it fails always: something that was Put is not there.
 func (w *Writer) Flush(ctx context.Context) error {
-	return w.detach(ctx, w.flush)
+	return w.Do(ctx, w.flush)
 }
 
 func (w *Writer) flush() error {

@@ -146,7 +146,11 @@ func removeIngest(parent *os.Root, name string, dir *os.Root) error {
 			errs = append(errs, dir.RemoveAll(e.Name()))
 		}
 	}
-	errs = append(errs, dir.Remove(lockName), parent.Remove(name))
+	errs = append(errs, dir.Remove(lockName))
+	// Whoever sweeps between these two lines makes a lock file and removes it.
+	if err := parent.Remove(name); !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("removing %s: %w", dir.Name(), err)
 	}

@@ -32,7 +32,7 @@ func (w *Writer) Create(ctx context.Context, name string, data []byte) error {
 }
 
 func (w *Writer) writeNow(ctx context.Context, name string, data []byte, appear func(*temp) error) error {
-	return w.detach(ctx, func() error {
+	return w.Do(ctx, func() error {
 		dir, err := w.open()
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func (w *Writer) soil(dir string) {
 // those above it; Flush makes them durable. A symbolic link, or anything else
 // that is not a directory, is errdefs.ErrInvalidArgument.
 func (w *Writer) MakeDir(ctx context.Context, name string) error {
-	return w.detach(ctx, func() error { return w.makeDir(path.Clean(name)) })
+	return w.Do(ctx, func() error { return w.makeDir(path.Clean(name)) })
 }
 
 func (w *Writer) makeDir(name string) error {

@@ -106,7 +106,7 @@ func (w *Writer) Put(ctx context.Context, f File, open func(context.Context) (io
 	if err != nil {
 		return err
 	}
-	return w.detach(ctx, func() error {
+	return w.Do(ctx, func() error {
 		defer release()
 		if w.Has(f.Name, f.Digest) {
 			return nil
@@ -199,9 +199,14 @@ func (w *Writer) Close() error {
 	return nil
 }
 
-// detach runs a job and waits for it as long as the context lasts. The job goes
-// on after that and must clean up after itself.
-func (w *Writer) detach(ctx context.Context, job func() error) error {
+// Do runs a job and waits for it as long as the context lasts. The job goes on
+// after that, so it must clean up after itself; Close lets it end.
+//
+// All methods that write do so by a job. A caller that writes several files under
+// a lock needs a job for all of it, lock and unlock included, and inside of it
+// contexts that are not cancelled: else the lock could be free while the last
+// write still goes on.
+func (w *Writer) Do(ctx context.Context, job func() error) error {
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()

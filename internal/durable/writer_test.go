@@ -323,7 +323,7 @@ func (b blocking) Read([]byte) (int, error) { <-b.ctx.Done(); return 0, b.ctx.Er
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	t.Cleanup(sync.OnceFunc(func() { close(release) }))
+	defer close(release)
 	big := randomBytes(6, smallFile+1)
 	for name, tc := range map[string]struct {
 		sync func(*os.File) error
@@ -352,7 +352,6 @@ func TestCancel(t *testing.T) {
 			}
 		})
 	}
-	close(release)
 }
 
 func TestWorkOutlivesCloseAndCleansUp(t *testing.T) {
