@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -149,15 +150,12 @@ func (l *loader) one(ctx context.Context, lists *image.Graph) error {
 	if len(l.opts.Selection.Platforms) > 0 {
 		asked = l.opts.Selection.Platforms[0]
 	}
-	leaves := leavesOf(lists)
+	leaves := slices.DeleteFunc(leavesOf(lists), func(d ocispec.Descriptor) bool { return !image.IsManifest(d.MediaType) })
 	order, err := platform.Select(platform.CopyOne, &asked, leaves, l.opts.Selection.Match)
 	if err != nil {
 		return fmt.Errorf("choosing an instance of %s: %w", l.Root.Digest, err)
 	}
 	chosen := leaves[order[0]]
-	if !image.IsManifest(chosen.MediaType) {
-		return fmt.Errorf("%s, chosen for %s, is not a manifest but %q: %w", chosen.Digest, platform.Format(asked), chosen.MediaType, errdefs.ErrInvalidArgument)
-	}
 	l.noteTwins(leaves, order)
 	l.Within = l.Root.Digest
 	l.leaveBehind(lists, chosen)
