@@ -97,7 +97,7 @@ func (d *descriptorReader) checkSize(r *strictjson.Reader, desc ocispec.Descript
 
 // embedded decodes a descriptor's data field and checks it against the rest.
 func embedded(r *strictjson.Reader, text string, desc ocispec.Descriptor) ([]byte, error) {
-	if len(text) > base64.StdEncoding.EncodedLen(maxDataBytes) {
+	if desc.Size > maxDataBytes || len(text) > base64.StdEncoding.EncodedLen(maxDataBytes) {
 		return nil, r.Errorf(errdefs.ErrResourceExhausted, "has more embedded data than the %d bytes allowed", maxDataBytes)
 	}
 	data, err := base64.StdEncoding.Strict().DecodeString(text)
