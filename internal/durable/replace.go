@@ -57,6 +57,9 @@ func (w *Writer) writeNow(ctx context.Context, name string, data []byte, appear 
 		if err := appear(tmp); err != nil {
 			return fmt.Errorf("writing %s: %w", name, err)
 		}
+		w.mu.Lock()
+		delete(w.written, name)
+		w.mu.Unlock()
 		return syncDir(w.root, path.Dir(name))
 	})
 }

@@ -3,10 +3,13 @@
 package verify
 
 import (
+	"context"
 	_ "crypto/sha256" // for digest.SHA256
 	_ "crypto/sha512" // for digest.SHA384 and digest.SHA512
+	"errors"
 	"fmt"
 	"hash"
+	"io"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -70,4 +73,31 @@ func (v *Verifier) Finish() error {
 		return fmt.Errorf("content of %s: digest is %s: %w", v.want, got, errdefs.ErrDataLoss)
 	}
 	return nil
+}
+
+// streamBuffer is the size of the buffer of one Stream.
+const streamBuffer = 256 << 10
+
+// Stream reads r to its end, or one byte beyond the size, and returns the errors
+// of New, Write and Finish, of r, or of the context.
+func Stream(ctx context.Context, r io.Reader, want digest.Digest, size int64) error {
+	v, err := New(want, size)
+	if err != nil {
+		return err
+	}
+	for buf := make([]byte, streamBuffer); ; {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("verifying %s: %w", v.want, err)
+		}
+		n, err := r.Read(buf[:v.Room(len(buf))])
+		if _, err := v.Write(buf[:n]); err != nil {
+			return err
+		}
+		if errors.Is(err, io.EOF) {
+			return v.Finish()
+		}
+		if err != nil {
+			return fmt.Errorf("verifying %s: %w", v.want, err)
+		}
+	}
 }

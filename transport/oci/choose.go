@@ -1,0 +1,177 @@
+package oci
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/strictjson"
+)
+
+// maxListed is how many names an error lists.
+const maxListed = 20
+
+// Root returns what the reference means: the entry of index.json with its name
+// or at its position. A reference without either means the only image of the
+// layout. Referrers, and what is tagged as belonging to a digest, do not count
+// as images. If all entries are manifests without a name, for a platform each
+// and no two for the same one, index.json itself is the image.
+//
+// A name that two entries claim is errdefs.ErrInvalidArgument unless they are
+// equal or Options.LastWins is set. An entry that is not a manifest or list is
+// errdefs.ErrNotImplemented.
+func (s *Source) Root(ctx context.Context) (ocispec.Descriptor, error) {
+	desc, err := s.choose(ctx)
+	if err == nil && !image.IsDocument(desc.MediaType) {
+		err = fmt.Errorf("%s is not a manifest or list but %s: %w", desc.Digest, strictjson.Quote(desc.MediaType), errdefs.ErrNotImplemented)
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("resolving oci:%s: %w", s.ref, err)
+	}
+	return desc, nil
+}
+
+func (s *Source) choose(ctx context.Context) (ocispec.Descriptor, error) {
+	if err := ctx.Err(); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if s.ref.Name != "" {
+		return findName(s.index.Instances(), s.ref.Name, s.opts)
+	}
+	entries := s.index.Instances()
+	if n, ok := s.ref.Position(); ok {
+		if n >= len(entries) {
+			return ocispec.Descriptor{}, fmt.Errorf("there is no entry %d, %s has %d: %w", n, ocispec.ImageIndexFile, len(entries), errdefs.ErrNotFound)
+		}
+		return withoutName(entries[n]), nil
+	}
+	return s.only(ctx, entries)
+}
+
+// only returns the one image of the layout.
+func (s *Source) only(ctx context.Context, entries []ocispec.Descriptor) (ocispec.Descriptor, error) {
+	if len(entries) == 0 {
+		return ocispec.Descriptor{}, fmt.Errorf("the layout has no images: %w", errdefs.ErrNotFound)
+	}
+	if len(entries) > 1 && isFlatImage(entries) {
+		return s.self, nil
+	}
+	images := distinct(slices.DeleteFunc(slices.Clone(entries), isAttached))
+	if len(images) > 1 {
+		found, err := s.scan(ctx)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		images = slices.DeleteFunc(images, func(e ocispec.Descriptor) bool { return found.refers[e.Digest] })
+	}
+	switch {
+	case len(images) == 1:
+		return withoutName(images[0]), nil
+	case len(images) == 0 && len(distinct(entries)) == 1:
+		return withoutName(entries[0]), nil
+	}
+	return ocispec.Descriptor{}, fmt.Errorf("more than one image in oci, choose an image: %s: %w", listEntries(entries), errdefs.ErrInvalidArgument)
+}
+
+// isFlatImage reports whether the entries are those of one multi-platform image.
+// Two entries for one platform are taken for two images.
+func isFlatImage(entries []ocispec.Descriptor) bool {
+	seen := map[string]bool{}
+	for _, e := range entries {
+		if e.Platform == nil || refName(e) != "" || !image.IsManifest(e.MediaType) {
+			return false
+		}
+		if _, attests := image.AttestationOf(e); attests {
+			continue
+		}
+		p := strings.Join(append([]string{e.Platform.OS, e.Platform.Architecture, e.Platform.Variant, e.Platform.OSVersion}, e.Platform.OSFeatures...), "\x00")
+		if seen[p] {
+			return false
+		}
+		seen[p] = true
+	}
+	return len(seen) > 0
+}
+
+// isAttached reports whether an entry is by its name no image but something that
+// belongs to one, or by its media type no image at all.
+func isAttached(e ocispec.Descriptor) bool {
+	name, kind, dotted := strings.Cut(refName(e), ".")
+	if _, ok := taggedDigest(name); ok && (!dotted || kind == "sig" || kind == "att" || kind == "sbom") {
+		return true
+	}
+	return !image.IsDocument(e.MediaType)
+}
+
+// distinct drops all but the first entry of each digest: one image may have
+// several names.
+func distinct(entries []ocispec.Descriptor) []ocispec.Descriptor {
+	var kept []ocispec.Descriptor
+	for _, e := range entries {
+		if !slices.ContainsFunc(kept, func(k ocispec.Descriptor) bool { return sameContent(k, e) }) {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+func sameContent(a, b ocispec.Descriptor) bool {
+	return a.MediaType == b.MediaType && a.Digest == b.Digest && a.Size == b.Size
+}
+
+// findName returns the entry of a name.
+func findName(entries []ocispec.Descriptor, name string, opts Options) (ocispec.Descriptor, error) {
+	var found []ocispec.Descriptor
+	for _, e := range entries {
+		if refName(e) == name {
+			found = append(found, e)
+		}
+	}
+	if len(found) == 0 {
+		return ocispec.Descriptor{}, fmt.Errorf("no descriptor found for reference %s; there are %s: %w", strictjson.Quote(name), listEntries(entries), errdefs.ErrNotFound)
+	}
+	last := found[len(found)-1]
+	for _, e := range found {
+		if !sameContent(e, last) && !opts.LastWins {
+			return ocispec.Descriptor{}, fmt.Errorf("reference %s is claimed by %s and by %s: %w", strictjson.Quote(name), e.Digest, last.Digest, errdefs.ErrInvalidArgument)
+		}
+	}
+	return withoutName(last), nil
+}
+
+func refName(e ocispec.Descriptor) string { return e.Annotations[ocispec.AnnotationRefName] }
+
+// withoutName returns what an entry points at: the name is the layout's.
+func withoutName(e ocispec.Descriptor) ocispec.Descriptor {
+	e.Annotations = maps.Clone(e.Annotations)
+	delete(e.Annotations, ocispec.AnnotationRefName)
+	if len(e.Annotations) == 0 {
+		e.Annotations = nil
+	}
+	return e
+}
+
+// listEntries lists entries by name for a message, those without one by digest.
+func listEntries(entries []ocispec.Descriptor) string {
+	if len(entries) == 0 {
+		return "none"
+	}
+	var names []string
+	for _, e := range entries[:min(len(entries), maxListed)] {
+		if name := refName(e); name != "" {
+			names = append(names, strictjson.Quote(name))
+		} else {
+			names = append(names, e.Digest.String())
+		}
+	}
+	if more := len(entries) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,223 @@
+package oci
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/durable"
+	"github.com/dhowhq/dhow/internal/strictjson"
+	"github.com/dhowhq/dhow/ref"
+	"github.com/dhowhq/dhow/transport"
+)
+
+// Named returns what index.json has under a name at the moment. Without a name
+// there is nothing that Commit would replace.
+func (d *Destination) Named(ctx context.Context, name string) (ocispec.Descriptor, error) {
+	if name == "" {
+		name = d.ref.Name
+	}
+	desc, err := d.named(ctx, name)
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("resolving %s in oci:%s: %w", strictjson.Quote(name), d.ref.Path, err)
+	}
+	return desc, nil
+}
+
+func (d *Destination) named(ctx context.Context, name string) (ocispec.Descriptor, error) {
+	if err := ctx.Err(); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	layout, _ := d.sites()
+	if layout == nil || name == "" {
+		return ocispec.Descriptor{}, errdefs.ErrNotFound
+	}
+	index, err := currentIndex(layout.root, d.opts.Limits)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return findName(index.Instances(), name, Options{LastWins: true})
+}
+
+// Commit makes what was Put durable and then replaces index.json once, under a
+// lock, by one that has the names: what had a name before has it no longer. If
+// that changes nothing, nothing is written. A name that is no valid ref.name
+// becomes a note, and its manifest an entry without a name. A manifest that is
+// not there is errdefs.ErrFailedPrecondition.
+func (d *Destination) Commit(ctx context.Context, names []transport.Naming) ([]string, error) {
+	notes, err := d.commit(ctx, names)
+	if err != nil {
+		return nil, fmt.Errorf("committing to oci:%s: %w", d.ref, err)
+	}
+	return notes, nil
+}
+
+func (d *Destination) commit(ctx context.Context, names []transport.Naming) ([]string, error) {
+	layout, store := d.sites()
+	if layout == nil && len(names) == 0 {
+		return nil, ctx.Err()
+	}
+	if len(names) > 0 {
+		if err := d.prepare(ctx); err != nil {
+			return nil, err
+		}
+		layout, store = d.sites()
+	}
+	if store != nil {
+		if err := store.writer.Flush(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := layout.writer.Flush(ctx); err != nil || len(names) == 0 {
+		return nil, err
+	}
+	entries, notes, err := d.entries(ctx, d.blobsOf(store), names)
+	if err != nil {
+		return nil, err
+	}
+	// One job for all that the lock protects: if it were given up while the file is
+	// still being replaced, the entries of whoever gets it next could be lost.
+	err = layout.writer.Do(ctx, func() error {
+		unlock, err := durable.Lock(ctx, layout.root, ocispec.ImageLayoutFile)
+		if err != nil {
+			return err
+		}
+		return errors.Join(d.replaceIndex(ctx, layout, entries), unlock())
+	})
+	return notes, err
+}
+
+// replaceIndex brings the entries into index.json; the caller holds the lock.
+func (d *Destination) replaceIndex(ctx context.Context, layout *site, entries []ocispec.Descriptor) error {
+	old, err := currentIndex(layout.root, d.opts.Limits)
+	if err != nil {
+		return err
+	}
+	list := old
+	for _, e := range entries {
+		if list, err = setEntry(list, e); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil || bytes.Equal(list.Bytes(), old.Bytes()) {
+		return err
+	}
+	return layout.writer.Replace(context.WithoutCancel(ctx), ocispec.ImageIndexFile, list.Bytes())
+}
+
+// setEntry puts an entry into the list. One with a name takes the place of the
+// one that had it, and of one without a name for the same content; one without
+// adds nothing if its content has an entry.
+func setEntry(list *image.List, entry ocispec.Descriptor) (*image.List, error) {
+	name := refName(entry)
+	there := false
+	kept, err := list.Keep(func(e ocispec.Descriptor) bool {
+		same := sameContent(e, entry)
+		if name == "" {
+			there = there || same
+			return true
+		}
+		if refName(e) == name && same && !there {
+			there = true
+			return true
+		}
+		return refName(e) != name && !(refName(e) == "" && same)
+	})
+	if err != nil || there {
+		return kept, err
+	}
+	return kept.Add(entry)
+}
+
+// entries returns the entries of index.json for the names.
+func (d *Destination) entries(ctx context.Context, b blobs, names []transport.Naming) (entries []ocispec.Descriptor, notes []string, err error) {
+	for _, n := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		entry, err := d.describe(b, n)
+		if err != nil {
+			return nil, nil, err
+		}
+		name := n.Name
+		if name == "" && n.Subject == "" {
+			name = d.ref.Name
+		}
+		if name != "" {
+			if err := ref.ValidLayoutName(name); err != nil {
+				notes = append(notes, fmt.Sprintf("%s is in the layout without its name: %v", n.Desc.Digest, err))
+			} else {
+				entry.Annotations = map[string]string{ocispec.AnnotationRefName: name}
+			}
+		}
+		entries = append(entries, entry)
+	}
+	return entries, notes, nil
+}
+
+// describe returns the entry of a manifest or list that is there, without a name.
+func (d *Destination) describe(b blobs, n transport.Naming) (ocispec.Descriptor, error) {
+	entry := ocispec.Descriptor{
+		MediaType: n.Desc.MediaType, Digest: n.Desc.Digest, Size: n.Desc.Size,
+		ArtifactType: n.Desc.ArtifactType,
+	}
+	if p := n.Desc.Platform; p != nil && p.OS != "" && p.Architecture != "" { // others are not valid there
+		entry.Platform = p
+	}
+	f, err := b.open(entry)
+	if errdefs.IsNotFound(err) {
+		return entry, fmt.Errorf("%s was not put: %v: %w", entry.Digest, err, errdefs.ErrFailedPrecondition) //nolint:errorlint // it is the caller's mistake
+	}
+	if err != nil {
+		return entry, err
+	}
+	defer f.Close()
+	if entry.Size < 0 {
+		info, err := f.Stat()
+		if err != nil {
+			return entry, err
+		}
+		entry.Size = info.Size()
+	}
+	if entry.Platform != nil && entry.ArtifactType != "" || !image.IsManifest(entry.MediaType) {
+		return entry, nil
+	}
+	return d.complete(b, entry)
+}
+
+// complete fills in what a manifest and its config tell: the artifact type, or
+// the platform.
+func (d *Destination) complete(b blobs, entry ocispec.Descriptor) (ocispec.Descriptor, error) {
+	doc, err := b.document(entry, d.opts.Limits)
+	if err != nil {
+		return entry, err
+	}
+	if entry.ArtifactType == "" {
+		entry.ArtifactType = doc.ArtifactType()
+	}
+	m, ok := doc.(*image.Manifest)
+	if !ok || entry.Platform != nil || !m.IsImage() {
+		return entry, nil
+	}
+	data, err := b.read(m.Config(), d.opts.Limits.ConfigBytes)
+	if errdefs.IsNotFound(err) {
+		return entry, nil // a sparse copy
+	}
+	if err != nil {
+		return entry, err
+	}
+	config, err := image.DecodeConfig(data, d.opts.Limits)
+	if err != nil {
+		d.opts.Logger.Warn("the platform of an image is not known", "layout", d.ref.Path, "digest", entry.Digest, "error", err)
+		return entry, nil
+	}
+	if p := config.Platform; p.OS != "" && p.Architecture != "" {
+		entry.Platform = &p
+	}
+	return entry, nil
+}

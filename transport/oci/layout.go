@@ -1,0 +1,170 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/rootfile"
+	"github.com/dhowhq/dhow/internal/strictjson"
+)
+
+const (
+	// maxIndexBytes bounds index.json: it may hold the names of many images.
+	maxIndexBytes = 8 << 20
+
+	// maxMarkerBytes bounds the file oci-layout.
+	maxMarkerBytes = 64 << 10
+)
+
+// Options are those of a Source or Destination. The zero value is the default.
+type Options struct {
+	// SharedBlobs is a directory that has the blobs of several layouts, at
+	// ALGORITHM/HEX; empty: the layout has its own.
+	SharedBlobs string
+	// Limits bound documents. Those on descriptors hold for index.json too.
+	Limits image.Limits
+	// LastWins accepts an index.json with several entries of one name: the last
+	// one counts. They are an error otherwise.
+	LastWins bool
+	// Logger is told of what is damaged, odd or left over; nil: nobody.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	o.Limits = o.Limits.WithDefaults()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// markerFields are the members of the file oci-layout.
+var markerFields = strictjson.NewFields("imageLayoutVersion")
+
+// checkMarker checks the file oci-layout, by which a directory is a layout.
+func checkMarker(root *os.Root) error {
+	data, err := rootfile.Read(root, ocispec.ImageLayoutFile, maxMarkerBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("not an OCI image layout: no file %s: %w", ocispec.ImageLayoutFile, errdefs.ErrInvalidArgument)
+	}
+	if err != nil {
+		return err
+	}
+	var version string
+	err = strictjson.Read(data, strictjson.Limits{}, func(r *strictjson.Reader) error {
+		err := r.Object(markerFields, func(name string) error {
+			var err error
+			if name == "imageLayoutVersion" {
+				version, err = r.String()
+				return err
+			}
+			return r.Skip()
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", ocispec.ImageLayoutFile, err)
+	}
+	if version != "1.0" && !strings.HasPrefix(version, "1.0.") {
+		return fmt.Errorf("%s: version %s of the image layout is not supported, only 1.0: %w", ocispec.ImageLayoutFile, strictjson.Quote(version), errdefs.ErrInvalidArgument)
+	}
+	return nil
+}
+
+// readIndex reads index.json. A layout always has one, maybe without entries.
+func readIndex(root *os.Root, limits image.Limits) (*image.List, error) {
+	data, err := rootfile.Read(root, ocispec.ImageIndexFile, maxIndexBytes)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("the layout has no %s: %w", ocispec.ImageIndexFile, errdefs.ErrInvalidArgument)
+	case err != nil:
+		return nil, err
+	case len(data) == 0:
+		return nil, fmt.Errorf("%s is empty: its content may have been lost when the system crashed: %w", ocispec.ImageIndexFile, errdefs.ErrInvalidArgument)
+	}
+	limits.DocumentBytes = maxIndexBytes
+	doc, err := image.Decode(data, image.Declared{Descriptor: ocispec.MediaTypeImageIndex}, limits)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", ocispec.ImageIndexFile, err)
+	}
+	list, ok := doc.(*image.List)
+	if !ok {
+		return nil, fmt.Errorf("reading %s: %s is not an index: %w", ocispec.ImageIndexFile, doc.MediaType(), errdefs.ErrInvalidArgument)
+	}
+	return list, nil
+}
+
+// blobs is the place that has the blobs: a layout, or a directory that several
+// of them share.
+type blobs struct {
+	root *os.Root
+	base string // of the directories of the algorithms, below root
+}
+
+// name returns the path of a blob below the root, and checks its digest.
+func (b blobs) name(d digest.Digest) (string, error) {
+	d, err := image.ParseDigest(string(d))
+	if err != nil {
+		return "", err
+	}
+	return path.Join(b.base, d.Algorithm().String(), d.Encoded()), nil
+}
+
+// open opens a blob for reading and checks its size, unless that is negative.
+func (b blobs) open(desc ocispec.Descriptor) (*os.File, error) {
+	name, err := b.name(desc.Digest)
+	if err != nil {
+		return nil, err
+	}
+	f, err := rootfile.Open(b.root, name)
+	if err != nil {
+		return nil, fmt.Errorf("blob %s: %w", desc.Digest, err)
+	}
+	info, err := f.Stat()
+	if err == nil && desc.Size >= 0 && info.Size() != desc.Size {
+		err = fmt.Errorf("blob %s: the file has %d bytes, its descriptor says %d: %w", desc.Digest, info.Size(), desc.Size, errdefs.ErrDataLoss)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// document reads and decodes a manifest or list.
+func (b blobs) document(desc ocispec.Descriptor, limits image.Limits) (image.Document, error) {
+	data, err := b.read(desc, limits.DocumentBytes)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := image.Decode(data, image.Declared{Descriptor: desc.MediaType}, limits)
+	if err != nil {
+		return nil, fmt.Errorf("blob %s: %w", desc.Digest, err)
+	}
+	return doc, nil
+}
+
+// read reads and verifies a small blob.
+func (b blobs) read(desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	name, err := b.name(desc.Digest)
+	if err != nil {
+		return nil, err
+	}
+	data, err := rootfile.Read(b.root, name, limit)
+	if err == nil {
+		err = image.VerifyBytes(data, desc)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("blob %s: %w", desc.Digest, err)
+	}
+	return data, nil
+}

@@ -1,0 +1,151 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/containerd/errdefs"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/durable"
+	"github.com/dhowhq/dhow/internal/strictjson"
+)
+
+// marker is the content of the file oci-layout.
+const marker = `{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`
+
+// site is a directory that is written to.
+type site struct {
+	root   *os.Root
+	writer *durable.Writer
+}
+
+// openSite opens a directory; one that is not there is errdefs.ErrNotFound, and
+// the site nil.
+func openSite(path string, log *slog.Logger) (*site, error) {
+	root, err := openRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	return &site{root: root, writer: durable.NewWriter(root, durable.Options{Logger: log})}, nil
+}
+
+// makeSite makes the directory if it is not there, and opens it.
+func makeSite(path string, log *slog.Logger) (*site, error) {
+	if err := durable.MkdirAll(path); err != nil {
+		return nil, err
+	}
+	return openSite(path, log)
+}
+
+func (s *site) close() error {
+	return errors.Join(s.writer.Close(), s.root.Close())
+}
+
+// checkTarget checks that a directory is a layout or may become one, since there
+// is nothing in it but what a killed process of ours left.
+func checkTarget(root *os.Root, limits image.Limits) (isLayout bool, err error) {
+	if _, err := root.Lstat(ocispec.ImageLayoutFile); err == nil {
+		if err := checkMarker(root); err != nil {
+			return false, err
+		}
+		_, err := currentIndex(root, limits)
+		return true, err
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		if !durable.IsOurs(e.Name()) {
+			return false, fmt.Errorf("%s has no file %s but, for example, %s: it is not an OCI image layout and not empty: %w",
+				root.Name(), ocispec.ImageLayoutFile, strictjson.Quote(e.Name()), errdefs.ErrFailedPrecondition)
+		}
+	}
+	return false, nil
+}
+
+// currentIndex reads index.json. In a layout that is being made it may be missing.
+func currentIndex(root *os.Root, limits image.Limits) (*image.List, error) {
+	_, err := root.Lstat(ocispec.ImageIndexFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return image.NewList(ocispec.MediaTypeImageIndex)
+	}
+	return readIndex(root, limits)
+}
+
+// prepare makes the layout, and the directory of the shared blobs, if they are
+// not there. The file oci-layout comes first: a directory that has it is one that
+// a repeat of a killed run accepts.
+func (d *Destination) prepare(ctx context.Context) error {
+	select {
+	case d.preparing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-d.preparing }()
+	if d.prepared {
+		return nil
+	}
+	layout, err := d.makeSites()
+	if err != nil {
+		return err
+	}
+	isLayout, err := checkTarget(layout.root, d.opts.Limits)
+	if err != nil {
+		return err
+	}
+	if !isLayout {
+		err := create(ctx, layout.writer, ocispec.ImageLayoutFile, []byte(marker))
+		if err != nil {
+			return err
+		}
+		if err := checkMarker(layout.root); err != nil {
+			return err
+		}
+	}
+	empty, err := image.NewList(ocispec.MediaTypeImageIndex)
+	if err != nil {
+		return err
+	}
+	if err := create(ctx, layout.writer, ocispec.ImageIndexFile, empty.Bytes()); err != nil {
+		return err
+	}
+	if err := layout.writer.MakeDir(ctx, ocispec.ImageBlobsDir); err != nil {
+		return err
+	}
+	d.prepared = true
+	return nil
+}
+
+// makeSites makes and opens the directories that are not open yet.
+func (d *Destination) makeSites() (layout *site, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.layout == nil {
+		if d.layout, err = makeSite(d.ref.Path, d.opts.Logger); err != nil {
+			return nil, err
+		}
+	}
+	if d.shared == nil && d.opts.SharedBlobs != "" {
+		if d.shared, err = makeSite(d.opts.SharedBlobs, d.opts.Logger); err != nil {
+			return nil, fmt.Errorf("shared blobs: %w", err)
+		}
+	}
+	return d.layout, nil
+}
+
+// create writes a file unless it is there.
+func create(ctx context.Context, w *durable.Writer, name string, data []byte) error {
+	if err := w.Create(ctx, name, data); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
