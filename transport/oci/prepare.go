@@ -50,26 +50,48 @@ func (s *site) close() error {
 // checkTarget checks that a directory is a layout or may become one, since there
 // is nothing in it but what a killed process of ours left.
 func checkTarget(root *os.Root, limits image.Limits) (isLayout bool, err error) {
-	if _, err := root.Lstat(ocispec.ImageLayoutFile); err == nil {
-		if err := checkMarker(root); err != nil {
-			return false, err
-		}
-		_, err := currentIndex(root, limits)
-		return true, err
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	if isLayout, err = hasLayout(root, limits); isLayout || err != nil {
+		return isLayout, err
+	}
+	foreign, err := foreignEntry(root)
+	if err != nil || foreign == "" {
 		return false, err
 	}
-	entries, err := fs.ReadDir(root.FS(), ".")
+	// Another process may have made the layout meanwhile; its marker came first.
+	if isLayout, err = hasLayout(root, limits); isLayout || err != nil {
+		return isLayout, err
+	}
+	return false, fmt.Errorf("%s has no file %s but, for example, %s: it is not an OCI image layout and not empty: %w",
+		root.Name(), ocispec.ImageLayoutFile, strictjson.Quote(foreign), errdefs.ErrFailedPrecondition)
+}
+
+// hasLayout reports whether a directory has a layout's marker, and checks it and
+// the index.
+func hasLayout(root *os.Root, limits image.Limits) (bool, error) {
+	_, err := root.Lstat(ocispec.ImageLayoutFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err == nil:
+		err = checkMarker(root)
+	}
 	if err != nil {
 		return false, err
 	}
+	_, err = currentIndex(root, limits)
+	return true, err
+}
+
+// foreignEntry returns the name of an entry of the directory that no process of
+// ours has left; empty if there is none.
+func foreignEntry(root *os.Root) (string, error) {
+	entries, err := fs.ReadDir(root.FS(), ".")
 	for _, e := range entries {
 		if !durable.IsOurs(e.Name()) {
-			return false, fmt.Errorf("%s has no file %s but, for example, %s: it is not an OCI image layout and not empty: %w",
-				root.Name(), ocispec.ImageLayoutFile, strictjson.Quote(e.Name()), errdefs.ErrFailedPrecondition)
+			return e.Name(), nil
 		}
 	}
-	return false, nil
+	return "", err
 }
 
 // currentIndex reads index.json. In a layout that is being made it may be missing.
