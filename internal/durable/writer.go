@@ -217,8 +217,9 @@ func (w *Writer) Do(ctx context.Context, job func() error) error {
 
 	done := make(chan error, 1)
 	go func() {
-		defer w.jobDone()
-		done <- job()
+		err := job()
+		w.jobDone() // first: a Close that comes after Do must not find a job
+		done <- err
 	}()
 	select {
 	case err := <-done:
