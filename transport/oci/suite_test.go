@@ -1,0 +1,78 @@
+package oci_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/oci"
+	"github.com/dhowhq/dhow/transport/transporttest"
+)
+
+func TestTransport(t *testing.T) {
+	for name, tc := range map[string]struct {
+		ref     string
+		shared  bool
+		replace string
+	}{
+		"with a name":       {":latest", false, ""},
+		"without a name":    {"", false, "a layout keeps all images that have no name"},
+		"with shared blobs": {":v1", true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			transporttest.Run(t, transporttest.Factory{
+				New: func(tb testing.TB) transporttest.Place {
+					tb.Helper()
+					return newPlace(tb, tc.ref, tc.shared)
+				},
+				Cannot: transporttest.Cannot{
+					Signatures: "a layout has no place for them",
+					Replace:    tc.replace,
+				},
+			})
+		})
+	}
+}
+
+func newPlace(tb testing.TB, name string, shared bool) transporttest.Place {
+	tb.Helper()
+	base := tb.TempDir()
+	path := filepath.Join(base, "layout")
+	opts := oci.Options{}
+	if shared {
+		opts.SharedBlobs = filepath.Join(base, "shared")
+	}
+	source := func(details string) func(context.Context) (transport.Source, error) {
+		return func(ctx context.Context) (transport.Source, error) {
+			ref, err := oci.Parse(details)
+			if err != nil {
+				return nil, err
+			}
+			s, err := oci.OpenSource(ctx, ref, opts)
+			if err != nil {
+				return nil, err // not a nil *Source in the interface
+			}
+			return s, nil
+		}
+	}
+	p := transporttest.Place{
+		Destination: func(ctx context.Context) (transport.Destination, error) {
+			ref, err := oci.Parse(path + name)
+			if err != nil {
+				return nil, err
+			}
+			d, err := oci.OpenDestination(ctx, ref, opts)
+			if err != nil {
+				return nil, err
+			}
+			return d, nil
+		},
+		Source: source(path + name),
+		Files:  base,
+	}
+	if name != "" {
+		p.Missing = source(path + ":missing")
+	}
+	return p
+}
