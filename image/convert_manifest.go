@@ -125,23 +125,36 @@ func (c *conversion) convertConfig(doc *object, m *Manifest, config []byte) ([]b
 		return nil, err
 	}
 	to := ocispec.Descriptor{MediaType: c.config, Digest: m.config.Digest, Size: m.config.Size}
-	made, changed, err := c.fit("the config", config, c.content)
-	if err != nil {
-		return nil, err
-	}
-	if changed {
-		if _, err := DecodeConfig(made, Limits{ConfigBytes: int64(len(made))}); err != nil {
+	var made []byte
+	if c.content != nil {
+		if made, err = c.remakeConfig(config); err != nil {
 			return nil, err
 		}
+	}
+	if made != nil {
 		to.Digest, to.Size = m.config.Digest.Algorithm().FromBytes(made), int64(len(made))
-	} else {
-		made = nil
 	}
 	c.lost.drop("the config's descriptor", &o, c.beyond...)
 	if err := pointAt(&o, m.config, to); err != nil {
 		return nil, err
 	}
 	doc.set("config", o.bytes())
+	return made, nil
+}
+
+// remakeConfig returns the config as it fits, or nil where it does as it is.
+func (c *conversion) remakeConfig(config []byte) ([]byte, error) {
+	made, changed, err := c.fit("the config", config, c.content)
+	if err != nil {
+		return nil, err
+	}
+	// What readers may stumble over is no use to convert.
+	if _, err := DecodeConfig(made, Limits{ConfigBytes: int64(len(made))}); err != nil {
+		return nil, err
+	}
+	if !changed {
+		return nil, nil
+	}
 	return made, nil
 }
 

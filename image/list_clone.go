@@ -7,6 +7,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/internal/strictjson"
 )
 
 // Compression is that of the layers of an instance.
@@ -31,7 +33,7 @@ const (
 // for zstd in a Docker list.
 func (l *List) CloneInstance(d digest.Digest, to ocispec.Descriptor, compression Compression) (*List, error) {
 	if err := l.checkClone(d, to, compression); err != nil {
-		return nil, fmt.Errorf("cloning entry %s of a list: %w", d, err)
+		return nil, fmt.Errorf("cloning an entry of a list: %w", err)
 	}
 	type entry struct {
 		raw  []byte
@@ -74,7 +76,7 @@ func (l *List) checkClone(d digest.Digest, to ocispec.Descriptor, compression Co
 	present := l.digests()
 	switch {
 	case compression != Gzip && compression != Zstd:
-		return fmt.Errorf("compression %q is unknown: %w", compression, errdefs.ErrInvalidArgument)
+		return fmt.Errorf("compression %s is unknown: %w", strictjson.Quote(compression), errdefs.ErrInvalidArgument)
 	case compression == Zstd && l.mediaType == MediaTypeDockerList:
 		return fmt.Errorf("zstd is not supported for Docker images: %w", errdefs.ErrNotImplemented)
 	case !present[d]:

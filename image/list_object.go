@@ -75,16 +75,17 @@ func (o *object) setAfter(before, name string, value []byte) {
 	o.members = slices.Insert(o.members, o.index(before)+1, member{name: name, value: value})
 }
 
-// drop removes a member and reports whether it said anything: null says nothing.
+// drop removes a member and reports whether it said anything: null and the empty
+// text say nothing.
 func (o *object) drop(name string) bool {
 	i := o.index(name)
 	if i < 0 {
 		return false
 	}
 	o.changed = true
-	said := string(o.members[i].value) != "null"
+	value := string(o.members[i].value)
 	o.members = slices.Delete(o.members, i, i+1)
-	return said
+	return value != "null" && value != `""`
 }
 
 // setText changes a text from now to another one; without text, the member goes.

@@ -20,14 +20,15 @@ func expand(s string) string {
 	pairs := []string{
 		"$M", ocispec.MediaTypeImageManifest, "$I", ocispec.MediaTypeImageIndex,
 		"$D", image.MediaTypeDockerManifest, "$L", image.MediaTypeDockerList,
-		"$64", base64.StdEncoding.EncodeToString([]byte("new")),
-		"$new", digest.FromString("new").String(),
+		"$64", base64Of("new"), "$new", digestOf("new").String(),
 	}
 	for c := 'a'; c <= 'z'; c++ {
 		pairs = append(pairs, "$"+string(c), digestOf(string(c)).String())
 	}
 	return strings.NewReplacer(pairs...).Replace(s)
 }
+
+func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 func digestOf(s string) digest.Digest { return digest.FromString(s) }
 
@@ -211,7 +212,9 @@ func TestListEdit(t *testing.T) {
 		},
 		{
 			name: "annotate the list", in: sparseIndex,
-			edit: func(l *image.List) (*image.List, error) { return l.Annotate("", map[string]string{"m": "\u2028", "l": "w"}) },
+			edit: func(l *image.List) (*image.List, error) {
+				return l.Annotate("", map[string]string{"m": "\u2028", "l": "w"})
+			},
 			want: sparseHead + sparse0 + "," + sparse1 + "," + sparse2 + `],"annotations":{"l":"w","m":"\u2028"}}`,
 		},
 		{
