@@ -81,12 +81,13 @@ func linux(arch string) ocispec.Platform { return ocispec.Platform{OS: "linux", 
 // absent, a nested list that shares an instance, artifacts, tags and signatures.
 func everything() *place {
 	p := &place{names: map[string]ocispec.Descriptor{}, signatures: map[digest.Digest]int{}}
-	amd64 := p.Image(testimage.Image{Platform: linux("amd64"), Layers: 2, Annotations: map[string]string{
+	amd64 := p.Plain(linux("amd64"), "base", "amd64")
+	arm64 := p.Plain(linux("arm64"), "base", "arm64")
+	windows := p.Plain(ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.20348.1"}, "windows")
+	amd64.Annotations = map[string]string{
 		ocispec.AnnotationCreated: "0000-99-99\x1b[2J",
 		"hostile\u202ekey":        "first\nsecond",
-	}})
-	arm64 := p.Image(testimage.Image{Platform: linux("arm64")})
-	windows := p.Image(testimage.Image{Family: testimage.Docker, Platform: ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.20348.1"}})
+	}
 	nested := p.Index(amd64, windows)
 	nested.Platform = nil
 	p.root = p.Index(amd64, p.Attestation(amd64), arm64, p.Attestation(arm64), nested)
@@ -110,18 +111,19 @@ func hostile() *place {
 	for _, c := range "abcdefghijkl" {
 		many[string(c)] = strings.Repeat("x", 200)
 	}
-	layer, diffID := p.Layer("hostile", 10)
+	layer := p.Put(ocispec.MediaTypeImageLayer, []byte("layer"))
 	config := p.JSON(ocispec.MediaTypeImageConfig, map[string]any{
 		"created": "99999-01-01T00:00:00Z", "os": "linux\x07", "architecture": "amd64",
 		"config": map[string]any{
 			"User": "\x1b]0;title\x07", "WorkingDir": "/a/../../etc", "Env": []string{"NOEQUALS", "PATH=/bin"},
 			"Entrypoint": []string{"/bin/sh", "-c", "rm\t-rf"}, "Labels": many,
 		},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []digest.Digest{diffID, diffID}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []digest.Digest{layer.Digest, layer.Digest}},
 	})
 	p.root = p.JSON(ocispec.MediaTypeImageManifest, map[string]any{
 		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest,
 		"config": config, "layers": []ocispec.Descriptor{layer},
+		"annotations": map[string]string{ocispec.AnnotationCreated: "yesterday"},
 	})
 	return p
 }

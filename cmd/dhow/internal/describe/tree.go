@@ -100,6 +100,9 @@ func (d *Document) branch(label string, above digest.Digest) text.Branch {
 func (d *Document) branches(above digest.Digest) []text.Branch {
 	var all text.Branch
 	addPairs(&all, "annotation", d.Annotations)
+	if d.Role != image.RoleAttestation { // theirs say only that they are some, and of what
+		addPairs(&all, "entry annotation", d.EntryAnnotations)
+	}
 	if d.Subject != nil && d.Subject.Digest != above {
 		all.Add(fmt.Sprintf("subject  %s", d.Subject.Digest))
 	}

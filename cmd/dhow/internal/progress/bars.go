@@ -68,6 +68,7 @@ func (b *bars) Event(e copy.Event) {
 		}
 	case copy.EventFinished:
 		if bar := b.nodes[e.Digest]; bar != nil {
+			bar.SetCurrent(e.Size)
 			bar.Abort(true)
 			delete(b.nodes, e.Digest)
 		}

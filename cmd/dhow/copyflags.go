@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/spf13/cobra"
+
+	"github.com/dhowhq/dhow/cmd/dhow/internal/progress"
+	"github.com/dhowhq/dhow/copy"
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/platform"
+)
+
+// copyFlags are the flags of copy.
+type copyFlags struct {
+	// What is copied.
+	platforms  string
+	instances  []string
+	all        bool
+	indexOnly  bool
+	sparse     bool
+	strip      bool
+	compatible bool
+	preferGzip bool
+	// What becomes of it.
+	format           string
+	dropAttestations bool
+	preserveDigests  bool
+	removeSignatures bool
+	referrers        bool
+	digestTags       bool
+	// Where it comes from and goes to.
+	source   settings // as far as flags set them
+	dest     settings
+	parallel int
+	// What is said of it.
+	receipt  string
+	json     bool
+	progress string
+	quiet    bool
+	dryRun   bool
+}
+
+// add defines the flags.
+func (f *copyFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.platforms, "platform", "", "copy this `PLATFORM` of a list, as linux/arm64, and leave the list behind; or several, with commas, and their attestations, in the list")
+	flags.StringArrayVar(&f.instances, "instance", nil, "copy the instance with this `DIGEST` and its attestations, in the list; may be repeated")
+	flags.BoolVar(&f.all, "all", false, "copy all platforms; the default where the destination can hold a list")
+	flags.BoolVar(&f.indexOnly, "index-only", false, "copy a list without its instances")
+	flags.BoolVar(&f.sparse, "sparse", false, "keep the entries of instances that are not copied or not there: the list keeps its digest; the default with several platforms, but then those asked for must be there")
+	flags.BoolVar(&f.strip, "strip", false, "take the entries of instances that are not copied out of the list, which gets a new digest")
+	flags.BoolVar(&f.compatible, "compatible", false, "for a platform also take what its CPU runs of other architectures")
+	flags.BoolVar(&f.preferGzip, "prefer-gzip", false, "for one platform prefer an instance compressed with gzip to one with zstd")
+	flags.StringVar(&f.format, "format", "", "convert manifests and lists to this `FORMAT`: oci or v2s2")
+	choices(cmd, "format", string(copy.OCI), string(copy.Docker))
+	flags.BoolVar(&f.dropAttestations, "drop-attestations", false, "leave out attestations that have no form in the format")
+	flags.BoolVar(&f.preserveDigests, "preserve-digests", false, "fail rather than change a manifest or list")
+	flags.BoolVar(&f.removeSignatures, "remove-signatures", false, "leave signatures behind")
+	flags.BoolVar(&f.referrers, "referrers", true, "copy the artifacts that refer to what is copied")
+	flags.BoolVar(&f.digestTags, "digest-tags", true, "copy the tags sha256-<hex>.sig, .att and .sbom of what is copied")
+	flags.StringVar(&f.source.sharedBlobs, "src-shared-blob-dir", "", "the `DIR` that the source's layout shares its blobs in (oci: only)")
+	flags.StringVar(&f.dest.sharedBlobs, "dest-shared-blob-dir", "", "the `DIR` that the destination's layout shares its blobs in (oci: only)")
+	flags.BoolVar(&f.source.lastWins, "last-wins", false, lastWinsUsage)
+	flags.IntVar(&f.parallel, "parallel", 0, "move `N` descriptors at once (default 8)")
+	flags.StringVar(&f.receipt, "receipt", "", "write to this `FILE` what became of every descriptor, as JSON; - is standard output")
+	flags.BoolVar(&f.json, "json", false, "write the receipt, or with --dry-run the plan, to standard output instead of a line")
+	flags.StringVar(&f.progress, "progress", string(progress.Auto), "show progress on standard error as `MODE`: bars, plain (lines), json (lines), none, or auto: bars on a terminal, else plain")
+	choices(cmd, "progress", progress.Modes()...)
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, and why, and write nothing")
+}
+
+// check refuses flags that contradict one another.
+func (f *copyFlags) check(cmd *cobra.Command) error {
+	for _, group := range [][]string{
+		{"all", "index-only", "platform"},
+		{"all", "index-only", "instance"},
+		{"index-only", "sparse", "strip"},
+		{"all", "index-only", "compatible"},
+		{"all", "index-only", "prefer-gzip"},
+		{"quiet", "progress"},
+		{"dry-run", "receipt"},
+	} {
+		if err := contradict(cmd, group...); err != nil {
+			return err
+		}
+	}
+	if f.compatible && f.platforms == "" {
+		return fmt.Errorf("--compatible goes with --platform: %w", errdefs.ErrInvalidArgument)
+	}
+	if f.json && f.receipt == "-" {
+		return fmt.Errorf("--json and --receipt - both write the receipt to standard output: %w", errdefs.ErrInvalidArgument)
+	}
+	return nil
+}
+
+// options returns what the flags mean.
+func (f *copyFlags) options() (copy.Options, error) {
+	selection, err := f.selection()
+	if err != nil {
+		return copy.Options{}, err
+	}
+	format := copy.Format(f.format)
+	if format != copy.AsIs && format != copy.OCI && format != copy.Docker {
+		return copy.Options{}, fmt.Errorf("unknown format %.64q (there are: oci, v2s2): %w", f.format, errdefs.ErrInvalidArgument)
+	}
+	return copy.Options{
+		Selection:        selection,
+		Format:           format,
+		DropAttestations: f.dropAttestations,
+		PreserveDigests:  f.preserveDigests,
+		RemoveSignatures: f.removeSignatures,
+		NoReferrers:      !f.referrers,
+		NoDigestTags:     !f.digestTags,
+		Parallel:         f.parallel,
+	}, nil
+}
+
+// selection returns which part of a list the flags mean.
+func (f *copyFlags) selection() (copy.Selection, error) {
+	s := copy.Selection{Match: platform.Options{Compatible: f.compatible, PreferGzip: f.preferGzip}}
+	for _, text := range f.instances {
+		d, err := image.ParseDigest(text)
+		if err != nil {
+			return s, fmt.Errorf("--instance: %w", err)
+		}
+		s.Instances = append(s.Instances, d)
+	}
+	if f.platforms != "" {
+		var err error
+		if s.Platforms, err = platform.ParseList(f.platforms); err != nil {
+			return s, fmt.Errorf("--platform: %w", err)
+		}
+	}
+	switch {
+	case f.sparse:
+		s.Absent = copy.Keep
+	case f.strip:
+		s.Absent = copy.Strip
+	}
+	switch {
+	case f.all:
+		s.Mode = copy.All
+	case f.indexOnly:
+		s.Mode = copy.IndexOnly
+	case len(s.Platforms) == 1 && len(s.Instances) == 0 && s.Absent == copy.AbsentDefault:
+		s.Mode = copy.One
+	case len(s.Platforms)+len(s.Instances) > 0:
+		s.Mode = copy.Some
+	}
+	return s, nil
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"io"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/dhowhq/dhow/cmd/dhow/internal/describe"
+	"github.com/dhowhq/dhow/cmd/dhow/internal/progress"
+	"github.com/dhowhq/dhow/copy"
+)
+
+// sections returns the text of a page by its headings of the second level; what
+// stands before the first has the heading "".
+func sections(t *testing.T, page string) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile("../../docs/" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for i, part := range strings.Split("\n"+string(data), "\n## ") {
+		heading := ""
+		if i > 0 {
+			heading, part, _ = strings.Cut(part, "\n")
+		}
+		all[heading] = part
+	}
+	return all
+}
+
+// Each command has a section, each of its flags is in it, and each flag in it is
+// one of the command's.
+func TestPageHasEveryCommandAndFlag(t *testing.T) {
+	t.Parallel()
+	page := sections(t, "cli.md")
+	root := newApp(strings.NewReader(""), io.Discard, os.Stderr, "").command()
+	root.InitDefaultHelpFlag()
+	root.InitDefaultVersionFlag()
+	check := func(name, text string, flags *pflag.FlagSet) {
+		var known []string
+		flags.VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+		for _, f := range known {
+			if !regexp.MustCompile("`" + f + "\\b").MatchString(text) {
+				t.Errorf("docs/cli.md does not say what %s of %s does", f, name)
+			}
+		}
+		for _, m := range regexp.MustCompile("(?m)^\\| .*").FindAllString(text, -1) {
+			cell, _, _ := strings.Cut(m[2:], " | ")
+			for _, f := range regexp.MustCompile(`--[a-z-]+`).FindAllString(cell, -1) {
+				if !slices.Contains(known, f) {
+					t.Errorf("docs/cli.md has %s, which %s does not", f, name)
+				}
+			}
+		}
+	}
+	global := root.PersistentFlags()
+	global.AddFlagSet(root.Flags())
+	check("dhow", page[""], global)
+	commands := slices.DeleteFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == "help" })
+	for _, c := range commands {
+		text, ok := page[c.Use]
+		if !ok {
+			t.Errorf("docs/cli.md has no section %q", c.Use)
+			continue
+		}
+		check(c.Name(), text, c.LocalNonPersistentFlags())
+	}
+	for _, p := range places() {
+		if !strings.Contains(page["References"], "`"+p.name+":") {
+			t.Errorf("docs/cli.md has no reference of %s:", p.name)
+		}
+	}
+}
+
+func TestPageHasEveryFieldOfInspect(t *testing.T) {
+	t.Parallel()
+	text := sections(t, "cli.md")["inspect IMAGE"]
+	var check func(of reflect.Type)
+	check = func(of reflect.Type) {
+		for i := range of.NumField() {
+			f := of.Field(i)
+			if f.Anonymous {
+				check(f.Type)
+				continue
+			}
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if !strings.Contains(text, "`"+name+"`") {
+				t.Errorf("docs/cli.md does not have the field %s of %s", name, of)
+			}
+		}
+	}
+	check(reflect.TypeFor[describe.Image]())
+	check(reflect.TypeFor[describe.Details]())
+}
+
+func TestPagesHaveEveryActionAndEvent(t *testing.T) {
+	t.Parallel()
+	receipt := sections(t, "receipt.md")[""]
+	for _, a := range []copy.Action{copy.Copied, copy.Reused, copy.Mounted, copy.Converted, copy.Edited, copy.Skipped, copy.Missing} {
+		if !strings.Contains(receipt, "| `"+string(a)+"` |") {
+			t.Errorf("docs/receipt.md does not say what %s means", a)
+		}
+	}
+	events := sections(t, "progress.md")["JSON lines"]
+	for _, k := range []copy.EventKind{copy.EventPlanned, copy.EventStarted, copy.EventAdvanced, copy.EventFinished, copy.EventCommitted} {
+		if !strings.Contains(events, "| `"+string(k)+"` |") {
+			t.Errorf("docs/progress.md does not say what %s means", k)
+		}
+	}
+	e := reflect.TypeFor[copy.Event]()
+	for i := range e.NumField() {
+		name, _, _ := strings.Cut(e.Field(i).Tag.Get("json"), ",")
+		if !strings.Contains(events, "`"+name+"`") {
+			t.Errorf("docs/progress.md does not have the field %s", name)
+		}
+	}
+	for _, m := range progress.Modes() {
+		if !strings.Contains(sections(t, "cli.md")["copy SOURCE DESTINATION"], "`"+m+"`") {
+			t.Errorf("docs/cli.md does not have the progress mode %s", m)
+		}
+	}
+}

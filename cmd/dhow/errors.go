@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
+)
+
+// The exit codes.
+const (
+	exitOK       = 0
+	exitError    = 1 // any other error
+	exitNotFound = 2 // what was asked for is not there
+	exitDataLoss = 3 // content did not match its digest or size
+)
+
+// exitCode is the one table from errors to exit codes. Damage outweighs absence.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errdefs.ErrDataLoss):
+		return exitDataLoss
+	case errors.Is(err, errdefs.ErrNotFound):
+		return exitNotFound
+	default:
+		return exitError
+	}
+}
+
+// errorLine returns the one line in which an error is told.
+func errorLine(ctx context.Context, err error) string {
+	line := err.Error()
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+		line = "stopped: " + cause.Error()
+	}
+	// Errors that were joined stand on lines of their own.
+	return "dhow: " + text.Escape(strings.ReplaceAll(strings.TrimSpace(line), "\n", "; "))
+}

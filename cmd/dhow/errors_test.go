@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+)
+
+func TestExitCodeAndErrorLine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, tc := range []struct {
+		name string
+		args string
+		code int
+		want string // the error is "dhow: " and this; … stands for what is not compared
+	}{
+		{"reference without transport", "inspect layout", 1,
+			`invalid image name "layout", expected colon-separated transport:reference: invalid argument`},
+		{"unknown transport", "inspect foo:bar", 1,
+			`invalid image name "foo:bar", unknown transport "foo" (there are: dir, oci): invalid argument`},
+		{"unknown transport of the destination", "copy oci:layout:latest foo:bar", 1,
+			`invalid image name "foo:bar", unknown transport "foo" (there are: dir, oci): invalid argument`},
+		{"hostile reference", "inspect \x1b[2Jx:\u202e", 1,
+			`invalid image name "\x1b[2Jx:\u202e", unknown transport "\x1b[2Jx" (there are: dir, oci): invalid argument`},
+		{"empty details", "inspect dir:", 1, `dir: the path is empty: invalid argument`},
+		{"layout that is not there", "inspect oci:nope:latest", 2, `…: not found`},
+		{"directory that is not there", "inspect dir:nope", 2, `…: not found`},
+		{"name that is not there", "inspect oci:layout:nope", 2, `…no descriptor found for reference "nope"…: not found`},
+		{"entry that is not there", "inspect oci:layout:@99", 2, `…there is no entry 99…: not found`},
+		{"platform that is not there", "copy --platform linux/mips oci:layout:latest oci:out:x", 2,
+			`…no instance for linux/mips (there are: linux/amd64, linux/arm64/v8, linux/arm/v7, windows(10.0.20348.1)/amd64): not found`},
+		{"instance that is not there", "copy --instance sha256:" + strings.Repeat("0", 64) + " oci:layout:latest oci:out:x", 2, `…: not found`},
+		{"config of a platform that is not there", "inspect --config --platform linux/mips oci:layout:latest", 2, `…: not found`},
+		{"name of two images", "inspect oci:layout:twice", 1, `…: invalid argument`},
+		{"no choice among several images", "inspect oci:layout", 1, `…more than one image in oci, choose an image…: invalid argument`},
+		{"layer that does not match", "copy -q oci:layout:damaged oci:out:x", 3, `…: data loss`},
+		{"missing instance", "copy -q oci:layout:sparse oci:out:x", 1, `…is missing at the source; an absent instance can be kept or stripped…`},
+		{"destination without parent", "copy -q oci:layout:latest dir:no/such/dir", 1, `opening the destination: …`},
+		{"file that is not there", "digest nope", 2, `…: not found`},
+		{"unknown algorithm", "digest --algorithm md5 layout/index.json", 1,
+			`unknown digest algorithm "md5" (there are: sha256, sha384, sha512): invalid argument`},
+		{"file that is too large", "--max-manifest-size 10B digest layout/index.json", 1,
+			`"layout/index.json" has more than 10 bytes, the limit for a manifest: resource exhausted`},
+		{"manifest that is too large", "--max-manifest-size 100 inspect oci:layout:latest", 1, `…: resource exhausted`},
+		{"config that is too large", "--max-config-size 100 inspect oci:layout:single", 1, `…: resource exhausted`},
+		{"size that is none", "--max-config-size 1.5MiB version", 1,
+			`invalid argument "1.5MiB" for "--max-config-size" flag: a size is a whole number of bytes from 1 to 1073741824, maybe with a unit as in 8MiB: invalid argument`},
+		{"unknown command", "cpoy", 1, `unknown command "cpoy" for "dhow"`},
+		{"unknown flag", "copy --nope", 1, `unknown flag: --nope`},
+		{"too few arguments", "copy oci:layout:latest", 1,
+			`dhow copy takes 2 arguments (SOURCE DESTINATION) but was given 1: invalid argument`},
+		{"too many arguments", "version x", 1, `dhow version takes 0 arguments () but was given 1: invalid argument`},
+		{"unknown log level", "--log-level loud version", 1,
+			`unknown log level "loud" (there are: debug, info, warn, error): invalid argument`},
+		{"unknown format", "copy --format v2s1 oci:layout:latest oci:out:x", 1, `unknown format "v2s1" (there are: oci, v2s2): invalid argument`},
+		{"unknown progress", "copy --progress fancy oci:layout:latest oci:out:x", 1,
+			`unknown progress "fancy" (there are: auto, bars, plain, json, none): invalid argument`},
+		{"malformed instance", "copy --instance sha256:12 oci:layout:latest oci:out:x", 1, `--instance: …: invalid argument`},
+		{"malformed platform", "copy --platform linux/ oci:layout:latest oci:out:x", 1, `--platform: …: invalid argument`},
+		{"malformed platform to inspect", "inspect --platform / oci:layout:latest", 1, `--platform: …: invalid argument`},
+		{"malformed template", "inspect --format {{ oci:layout:latest", 1, `--format: …: invalid argument`},
+		{"template of what is not there", "inspect --format {{.Nope}} oci:layout:latest", 1, `--format: …: invalid argument`},
+		{"unknown shell", "completion csh", 1, `unknown shell "csh" (there are: bash, zsh, fish, powershell): invalid argument`},
+		{"shared blobs of a directory", "copy --dest-shared-blob-dir x oci:layout:latest dir:out", 1,
+			`opening the destination: a shared blob directory goes with oci: only: invalid argument`},
+		{"receipt in no directory", "copy --receipt no/such/file oci:layout:latest oci:out:x", 1, `receipt: …`},
+		{"receipt that is a directory", "copy --receipt layout oci:layout:latest oci:out:x", 1, `receipt: "layout" is a directory`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			r := w.run(t, strings.Split(tc.args, " ")...)
+			if r.code != tc.code {
+				t.Errorf("exit code %d, want %d", r.code, tc.code)
+			}
+			if r.stdout != "" {
+				t.Errorf("standard output is %q", r.stdout)
+			}
+			if want := "dhow: " + tc.want + "\n"; !matches(want, r.stderr) {
+				t.Errorf("standard error is\n%swant\n%s", r.stderr, want)
+			}
+		})
+	}
+	if _, err := os.Stat(w.dir + "/out/index.json"); err == nil {
+		t.Error("a copy that failed left a layout with an index")
+	}
+}
+
+// matches compares text with a pattern in which … stands for anything on one line.
+func matches(pattern, text string) bool {
+	parts := strings.Split(pattern, "…")
+	if strings.Count(text, "\n") != 1 || !strings.HasPrefix(text, parts[0]) {
+		return false
+	}
+	text = text[len(parts[0]):]
+	for _, p := range parts[1:] {
+		i := strings.LastIndex(text, p)
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(p):]
+	}
+	return text == ""
+}
+
+func TestFlagsThatContradict(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, tc := range []struct{ command, flags, want string }{
+		{"copy", "--all --index-only", "--all and --index-only contradict one another"},
+		{"copy", "--all --platform linux/amd64", "--all and --platform contradict one another"},
+		{"copy", "--index-only --platform linux/amd64", "--index-only and --platform contradict one another"},
+		{"copy", "--all --instance sha256:x", "--all and --instance contradict one another"},
+		{"copy", "--index-only --strip", "--index-only and --strip contradict one another"},
+		{"copy", "--sparse --strip --platform linux/amd64", "--sparse and --strip contradict one another"},
+		{"copy", "--all --prefer-gzip", "--all and --prefer-gzip contradict one another"},
+		{"copy", "--compatible", "--compatible goes with --platform"},
+		{"copy", "-q --progress json", "--quiet and --progress contradict one another"},
+		{"copy", "--dry-run --receipt x", "--dry-run and --receipt contradict one another"},
+		{"copy", "--json --receipt -", "--json and --receipt - both write the receipt to standard output"},
+		{"inspect", "--raw --json", "--raw and --json contradict one another"},
+		{"inspect", "--json --format x", "--json and --format contradict one another"},
+		{"inspect", "--config --json", "--config and --json contradict one another"},
+		{"inspect", "--config --raw --format x", "--raw and --format contradict one another"},
+	} {
+		t.Run(tc.command+" "+tc.flags, func(t *testing.T) {
+			t.Parallel()
+			args := append([]string{tc.command}, strings.Split(tc.flags, " ")...)
+			args = append(args, "oci:layout:latest")
+			if tc.command == "copy" {
+				args = append(args, "oci:out:x")
+			}
+			r := w.run(t, args...)
+			if want := "dhow: " + tc.want + ": invalid argument\n"; r.code != 1 || r.stdout != "" || r.stderr != want {
+				t.Errorf("got %+v, want exit code 1 and %q", r, want)
+			}
+		})
+	}
+}
+
+func TestExitCode(t *testing.T) {
+	t.Parallel()
+	wrap := func(kinds ...error) error {
+		err := errors.New("base")
+		for _, k := range kinds {
+			err = fmt.Errorf("wrapped: %w: %w", err, k)
+		}
+		return err
+	}
+	for _, tc := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{wrap(), 1},
+		{wrap(errdefs.ErrInvalidArgument), 1},
+		{wrap(errdefs.ErrUnavailable), 1},
+		{wrap(context.Canceled), 1},
+		{wrap(errdefs.ErrNotFound), 2},
+		{wrap(errdefs.ErrDataLoss), 3},
+		{errors.Join(wrap(errdefs.ErrNotFound), wrap(errdefs.ErrDataLoss)), 3},
+	} {
+		if got := exitCode(tc.err); got != tc.want {
+			t.Errorf("exit code of %v is %d, want %d", tc.err, got, tc.want)
+		}
+	}
+}
+
+func TestErrorLineIsOneHarmlessLine(t *testing.T) {
+	t.Parallel()
+	err := errors.Join(errors.New("one \x1b[2J"), errors.New("two"))
+	if got, want := errorLine(t.Context(), err), `dhow: one \x1b[2J; two`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/template"
+
+	"github.com/containerd/errdefs"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/dhowhq/dhow/cmd/dhow/internal/describe"
+	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
+	"github.com/dhowhq/dhow/copy"
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/platform"
+	"github.com/dhowhq/dhow/transport"
+)
+
+// inspectFlags are the flags of inspect.
+type inspectFlags struct {
+	platform string
+	raw      bool
+	config   bool
+	json     bool
+	format   string
+	place    settings // as far as flags set them
+}
+
+// inspectCommand makes the command that shows an image.
+func (a *app) inspectCommand() *cobra.Command {
+	var f inspectFlags
+	cmd := &cobra.Command{
+		Use:   "inspect IMAGE",
+		Short: "Show what an image is made of",
+		Long: "Show what IMAGE is made of as a tree: its platforms, their layers, their\n" +
+			"attestations, and the artifacts and tags that belong to them. Nothing but documents\n" +
+			"is read.",
+		Args:              args("IMAGE"),
+		ValidArgsFunction: a.completePlace,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			return a.inspect(cmd.Context(), f, args[0])
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.platform, "platform", "", "show the instance of a list for this `PLATFORM`, as linux/arm64")
+	flags.BoolVar(&f.raw, "raw", false, "print the bytes of the manifest or list as they are; with --config those of the config")
+	flags.BoolVar(&f.config, "config", false, "print the config, indented; of a list that of the instance for --platform, or else for this machine")
+	flags.BoolVar(&f.json, "json", false, "print JSON")
+	flags.StringVar(&f.format, "format", "", "print what this Go `TEMPLATE` makes of the JSON form; values are printed as they are stored")
+	flags.StringVar(&f.place.sharedBlobs, "shared-blob-dir", "", "the `DIR` that the layout shares its blobs in (oci: only)")
+	flags.BoolVar(&f.place.lastWins, "last-wins", false, lastWinsUsage)
+	return cmd
+}
+
+// check refuses flags that contradict one another.
+func (f *inspectFlags) check(cmd *cobra.Command) error {
+	for _, group := range [][]string{{"raw", "json", "format"}, {"config", "json", "format"}} {
+		if err := contradict(cmd, group...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inspect shows an image as the flags say.
+func (a *app) inspect(ctx context.Context, f inspectFlags, ref string) (err error) {
+	var asked *ocispec.Platform
+	if f.platform != "" {
+		p, err := platform.Parse(f.platform)
+		if err != nil {
+			return fmt.Errorf("--platform: %w", err)
+		}
+		asked = &p
+	}
+	show, err := a.shower(f)
+	if err != nil {
+		return err
+	}
+	p, details, err := a.place(ref)
+	if err != nil {
+		return err
+	}
+	src, err := p.source(ctx, details, a.complete(f.place))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	switch {
+	case f.config:
+		return a.printConfig(ctx, src, asked, f.raw)
+	case f.raw:
+		return a.printRaw(ctx, src, asked)
+	}
+	loaded, err := a.load(ctx, src, asked)
+	if err != nil {
+		return err
+	}
+	im := describe.Of(ref, loaded, a.limits)
+	return a.write(func(w io.Writer) error { return show(w, im) })
+}
+
+// shower returns the function that prints an image as the flags say.
+func (a *app) shower(f inspectFlags) (func(io.Writer, *describe.Image) error, error) {
+	switch {
+	case f.json:
+		return func(w io.Writer, im *describe.Image) error { return text.JSON(w, im) }, nil
+	case f.format != "":
+		t, err := template.New("format").Funcs(template.FuncMap{"json": jsonText}).Parse(f.format)
+		if err != nil {
+			return nil, fmt.Errorf("--format: %w: %w", err, errdefs.ErrInvalidArgument)
+		}
+		return func(w io.Writer, im *describe.Image) error {
+			if err := t.Execute(w, im); err != nil {
+				return fmt.Errorf("--format: %w: %w", err, errdefs.ErrInvalidArgument)
+			}
+			_, err := io.WriteString(w, "\n")
+			return err
+		}, nil
+	default:
+		return func(w io.Writer, im *describe.Image) error { return im.Tree(w) }, nil
+	}
+}
+
+// load reads the documents of an image: of all of it, or of the instance for a
+// platform. What is absent is no error.
+func (a *app) load(ctx context.Context, src transport.Source, asked *ocispec.Platform) (*copy.Loaded, error) {
+	opts := copy.Options{Limits: a.limits, Logger: a.log, Selection: copy.Selection{Mode: copy.All, Absent: copy.Keep}}
+	if asked != nil {
+		opts.Selection.Mode, opts.Selection.Platforms = copy.One, []ocispec.Platform{*asked}
+	}
+	return copy.Load(ctx, src, transport.Accepts{}, opts)
+}
+
+// instance reads the manifest of a single image, or of the instance of a list for
+// a platform.
+func (a *app) instance(ctx context.Context, src transport.Source, asked ocispec.Platform) (image.Document, error) {
+	opts := copy.Options{
+		Limits: a.limits, Logger: a.log, NoReferrers: true, NoDigestTags: true,
+		Selection: copy.Selection{Mode: copy.One, Platforms: []ocispec.Platform{asked}, Absent: copy.Keep},
+	}
+	loaded, err := copy.Load(ctx, src, transport.Accepts{}, opts)
+	if err != nil {
+		return nil, err
+	}
+	return loaded.Graph.Root.Doc, nil
+}
+
+// printRaw prints the bytes of the root, whatever they are, or of the instance for
+// a platform.
+func (a *app) printRaw(ctx context.Context, src transport.Source, asked *ocispec.Platform) error {
+	var data []byte
+	if asked != nil {
+		doc, err := a.instance(ctx, src, *asked)
+		if err != nil {
+			return err
+		}
+		data = doc.Bytes()
+	} else {
+		root, err := src.Root(ctx)
+		if err != nil {
+			return err
+		}
+		if data, err = fetch(ctx, src, root, a.limits.WithDefaults().DocumentBytes); err != nil {
+			return err
+		}
+	}
+	return a.writeBytes(data)
+}
+
+// printConfig prints the config of a single image, or of the instance of a list
+// for a platform or else for this machine.
+func (a *app) printConfig(ctx context.Context, src transport.Source, asked *ocispec.Platform, raw bool) error {
+	if asked == nil {
+		host := platform.Host()
+		asked = &host
+	}
+	doc, err := a.instance(ctx, src, *asked)
+	if err != nil {
+		return err
+	}
+	m, ok := doc.(*image.Manifest)
+	if !ok {
+		return fmt.Errorf("a manifest of type %q has no config: %w", doc.MediaType(), errdefs.ErrNotImplemented)
+	}
+	data, err := fetch(ctx, src, m.Config(), a.limits.WithDefaults().ConfigBytes)
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	if !raw {
+		if data, err = text.Indent(data); err != nil {
+			return fmt.Errorf("config %s of type %q is not JSON, and can be printed raw only: %w: %w",
+				m.Config().Digest, m.Config().MediaType, err, errdefs.ErrInvalidArgument)
+		}
+	}
+	return a.writeBytes(data)
+}
+
+func (a *app) writeBytes(data []byte) error {
+	_, err := a.stdout.Write(data)
+	return err
+}
+
+// fetch returns the verified bytes of a blob of at most limit bytes.
+func fetch(ctx context.Context, src transport.Source, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	if desc.Size > limit {
+		return nil, fmt.Errorf("%s has %d bytes, the limit is %d: %w", desc.Digest, desc.Size, limit, errdefs.ErrResourceExhausted)
+	}
+	if desc.Size >= 0 {
+		limit = desc.Size
+	}
+	r, err := src.Open(ctx, desc, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", desc.Digest, err)
+	}
+	if desc.Size < 0 && int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s has more than %d bytes: %w", desc.Digest, limit, errdefs.ErrResourceExhausted)
+	}
+	return data, image.VerifyBytes(data, desc)
+}
+
+// jsonText is the function json of templates.
+func jsonText(v any) (string, error) {
+	var b strings.Builder
+	err := text.JSONLine(&b, v)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}

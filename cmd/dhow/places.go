@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/spf13/cobra"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/dir"
+	"github.com/dhowhq/dhow/transport/oci"
+)
+
+// places are the transports that a reference can name.
+func places() []place {
+	return []place{
+		bind("dir", "PATH", "a plain directory", dir.Parse, dir.OpenSource, dir.OpenDestination, dirOptions),
+		bind("oci", "PATH[:NAME|:@N]", "an OCI image layout", oci.Parse, oci.OpenSource, oci.OpenDestination, ociOptions),
+	}
+}
+
+// place is a transport.
+type place struct {
+	name, syntax, what string
+	source             func(ctx context.Context, details string, s settings) (transport.Source, error)
+	destination        func(ctx context.Context, details string, s settings) (transport.Destination, error)
+}
+
+// lastWinsUsage is the help on the flag that sets settings.lastWins.
+const lastWinsUsage = "where a layout gives a name to several images take the last one, instead of refusing (oci: only)"
+
+// settings are what flags can say of a place; each transport takes what it knows
+// and refuses the rest.
+type settings struct {
+	limits      image.Limits
+	log         *slog.Logger
+	sharedBlobs string
+	lastWins    bool
+}
+
+func dirOptions(s settings) (dir.Options, error) {
+	if s.sharedBlobs != "" {
+		return dir.Options{}, fmt.Errorf("a shared blob directory goes with oci: only: %w", errdefs.ErrInvalidArgument)
+	}
+	return dir.Options{Limits: s.limits, Logger: s.log}, nil
+}
+
+func ociOptions(s settings) (oci.Options, error) {
+	return oci.Options{Limits: s.limits, Logger: s.log, SharedBlobs: s.sharedBlobs, LastWins: s.lastWins}, nil
+}
+
+// bind makes a place of a transport's functions. R is the type of its references,
+// O that of its options.
+func bind[R, O any, S transport.Source, D transport.Destination](
+	name, syntax, what string,
+	parse func(details string) (R, error),
+	openSource func(context.Context, R, O) (S, error),
+	openDestination func(context.Context, R, O) (D, error),
+	options func(settings) (O, error),
+) place {
+	prepare := func(details string, s settings) (ref R, opts O, err error) {
+		if ref, err = parse(details); err == nil {
+			opts, err = options(s)
+		}
+		return ref, opts, err
+	}
+	return place{
+		name: name, syntax: syntax, what: what,
+		source: func(ctx context.Context, details string, s settings) (transport.Source, error) {
+			ref, opts, err := prepare(details, s)
+			if err != nil {
+				return nil, err
+			}
+			src, err := openSource(ctx, ref, opts)
+			if err != nil {
+				return nil, err
+			}
+			return src, nil
+		},
+		destination: func(ctx context.Context, details string, s settings) (transport.Destination, error) {
+			ref, opts, err := prepare(details, s)
+			if err != nil {
+				return nil, err
+			}
+			dst, err := openDestination(ctx, ref, opts)
+			if err != nil {
+				return nil, err
+			}
+			return dst, nil
+		},
+	}
+}
+
+// place returns the transport that an argument names, and what follows its name.
+func (a *app) place(arg string) (p place, details string, err error) {
+	name, details, ok := strings.Cut(arg, ":")
+	if !ok {
+		return p, "", fmt.Errorf("invalid image name %.256q, expected colon-separated transport:reference: %w", arg, errdefs.ErrInvalidArgument)
+	}
+	var known []string
+	for _, p := range a.places {
+		if p.name == name {
+			return p, details, nil
+		}
+		known = append(known, p.name)
+	}
+	return p, "", fmt.Errorf("invalid image name %.256q, unknown transport %.64q (there are: %s): %w",
+		arg, name, strings.Join(known, ", "), errdefs.ErrInvalidArgument)
+}
+
+// complete adds to the settings of a place those that hold for all.
+func (a *app) complete(s settings) settings {
+	s.limits, s.log = a.limits, a.log
+	return s
+}
+
+// placesHelp lists the transports for the help text.
+func (a *app) placesHelp() string {
+	var b strings.Builder
+	for _, p := range a.places {
+		fmt.Fprintf(&b, "  %-20s %s\n", p.name+":"+p.syntax, p.what)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// completePlace completes the transport of an argument; what follows it is for
+// the shell.
+func (a *app) completePlace(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if strings.Contains(typed, ":") {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var names []string
+	for _, p := range a.places {
+		names = append(names, p.name+":")
+	}
+	return names, cobra.ShellCompDirectiveNoSpace
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"github.com/dhowhq/dhow/copy"
+)
+
+const schemaFile = "../../docs/receipt.schema.json"
+
+// schema compiles docs/receipt.schema.json, or what is at a place in it.
+func schema(t *testing.T, place string) *jsonschema.Schema {
+	t.Helper()
+	data, err := os.ReadFile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.Draft = jsonschema.Draft2020
+	if err := c.AddResource("receipt.schema.json", bytes.NewReader(data)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("receipt.schema.json" + place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// decode decodes JSON as the validator wants it.
+func decode(t *testing.T, data []byte) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal(data, &v); err != nil {
+		t.Fatalf("%v in %s", err, data)
+	}
+	return v
+}
+
+func TestReceiptsMatchTheirSchema(t *testing.T) {
+	t.Parallel()
+	s := schema(t, "")
+	w := newWorld(t)
+	w.must(t, "copy", "-q", "oci:layout:latest", "dir:signed")
+	for name, data := range map[string]string{"signature-1": "first", "signature-2": "\x00sigstore-json\n{}"} {
+		if err := os.WriteFile(filepath.Join(w.dir, "signed", name), []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[copy.Action]bool{}
+	roles := map[string]bool{}
+	for _, args := range []string{
+		"oci:layout:latest oci:a:x",
+		"oci:layout:latest oci:a:x", // again
+		"--platform linux/arm64,linux/arm/v7 oci:layout:latest oci:b:x",
+		"--platform linux/arm64 --strip oci:layout:latest oci:c:x",
+		"--sparse oci:layout:sparse oci:d:x",
+		"--format v2s2 --remove-signatures oci:layout:latest oci:e:x",
+		"--platform linux/arm64 oci:layout:latest dir:f",
+		"oci:layout:artifact oci:g:x",
+		"dir:signed dir:h",
+		"--remove-signatures dir:signed oci:i:x",
+	} {
+		w.must(t, append([]string{"copy", "-q", "--receipt", "receipt.json"}, strings.Fields(args)...)...)
+		data := w.read(t, "receipt.json")
+		if err := s.Validate(decode(t, data)); err != nil {
+			t.Errorf("%s: %#v", args, err)
+		}
+		var r copy.Receipt
+		if err := json.Unmarshal(data, &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range r.Entries {
+			seen[e.Action], roles[e.Role] = true, true
+		}
+	}
+	for _, a := range []copy.Action{copy.Copied, copy.Reused, copy.Converted, copy.Edited, copy.Skipped, copy.Missing} {
+		if !seen[a] {
+			t.Errorf("no receipt has a descriptor that is %s", a)
+		}
+	}
+	for _, role := range []string{"index", "manifest", "attestation", "config", "layer", "signature"} {
+		if !roles[role] {
+			t.Errorf("no receipt has a descriptor in the role %s", role)
+		}
+	}
+}
+
+func TestPlansHaveTheEntriesOfReceipts(t *testing.T) {
+	t.Parallel()
+	s := schema(t, "#/$defs/entry")
+	w := newWorld(t)
+	plan := decode(t, []byte(w.must(t, "copy", "--dry-run", "--json", "--platform", "linux/arm64", "--strip", "oci:layout:latest", "oci:x:x")))
+	entries, ok := plan["descriptors"].([]any)
+	if !ok || len(entries) < 10 {
+		t.Fatalf("the plan has the descriptors %v", plan["descriptors"])
+	}
+	for _, e := range entries {
+		if err := s.Validate(e); err != nil {
+			t.Errorf("%v: %#v", e, err)
+		}
+	}
+}
+
+func TestSchemaRefuses(t *testing.T) {
+	t.Parallel()
+	s := schema(t, "")
+	w := newWorld(t)
+	good := w.must(t, "copy", "-q", "--json", "oci:layout:single", "oci:out:x")
+	if err := s.Validate(decode(t, []byte(good))); err != nil {
+		t.Fatalf("%#v", err)
+	}
+	for name, change := range map[string]func(receipt, entry map[string]any){
+		"another version":             func(r, _ map[string]any) { r["version"] = 2 },
+		"an unknown field":            func(r, _ map[string]any) { r["extra"] = 1 },
+		"no root":                     func(r, _ map[string]any) { delete(r, "root") },
+		"an unknown action":           func(_, e map[string]any) { e["action"] = "lost" },
+		"a skipped one with no cause": func(_, e map[string]any) { e["action"] = "skipped" },
+		"an unknown role":             func(_, e map[string]any) { e["role"] = "thing" },
+		"a malformed digest":          func(_, e map[string]any) { e["digest"] = "sha256:12" },
+		"a size below -1":             func(_, e map[string]any) { e["size"] = -2 },
+		"no size":                     func(_, e map[string]any) { delete(e, "size") },
+	} {
+		receipt := decode(t, []byte(good))
+		entry := receipt["descriptors"].([]any)[0].(map[string]any)
+		change(receipt, entry)
+		if err := s.Validate(receipt); err == nil {
+			t.Errorf("a receipt with %s is accepted", name)
+		}
+	}
+}
+
+func TestReceiptGolden(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	args := []string{"copy", "-q", "--platform", "linux/arm64,linux/arm/v7", "oci:layout:latest", "oci:out:x"}
+	asJSON := w.must(t, append(args, "--json")...)
+	golden(t, "receipt.json", asJSON)
+
+	// Other ways to have it differ in nothing but what was done.
+	again := w.must(t, append(args, "--receipt", "-")...)
+	w.must(t, append(args, "--receipt", "receipt.json")...)
+	if got := string(w.read(t, "receipt.json")); got != again {
+		t.Errorf("--receipt FILE wrote\n%s\n--receipt - \n%s", got, again)
+	}
+	info, err := os.Stat(filepath.Join(w.dir, "receipt.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got&0o400 == 0 || got&0o111 != 0 {
+		t.Errorf("the receipt has mode %o", got)
+	}
+}
+
+func TestReceiptOfAFailedCopyIsNotWritten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := os.WriteFile(filepath.Join(w.dir, "receipt.json"), []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.run(t, "copy", "-q", "--receipt", "receipt.json", "oci:layout:damaged", "oci:out:x"); r.code != 3 {
+		t.Fatalf("got %+v", r)
+	}
+	if got := w.read(t, "receipt.json"); string(got) != "old" {
+		t.Errorf("the old receipt became %q", got)
+	}
+	entries, err := os.ReadDir(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			t.Errorf("%s was left behind", e.Name())
+		}
+	}
+}
+
+// A pipe or device takes the receipt and is not replaced by it.
+func TestReceiptToADevice(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/dev/stderr"); err != nil {
+		t.Skip(err)
+	}
+	w := newWorld(t)
+	r := w.run(t, "copy", "-q", "--receipt", "/dev/stderr", "oci:layout:single", "oci:out:x")
+	if r.code != 0 || !json.Valid([]byte(r.stderr)) || !strings.Contains(r.stderr, `"descriptors"`) {
+		t.Errorf("got %+v", r)
+	}
+}

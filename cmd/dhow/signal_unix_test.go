@@ -1,0 +1,121 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/internal/testimage"
+)
+
+// A signal ends a command that waits for standard input.
+func TestSignalWhileReading(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		w := &world{dir: t.TempDir()}
+		cmd := w.command(t, "digest", "-")
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond) // until the handler is there
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if want := "dhow: stopped: " + sig.String() + " signal received\n"; cmd.ProcessState.ExitCode() != 1 || stderr.String() != want {
+			t.Errorf("%v: exit code %d, standard error %q", sig, cmd.ProcessState.ExitCode(), stderr.String())
+		}
+	}
+}
+
+// A signal in the middle of a layer ends a copy soon and leaves no name.
+func TestSignalWhileCopying(t *testing.T) {
+	t.Parallel()
+	w := &world{dir: t.TempDir()}
+	name := bigLayout(t, w.dir)
+	cmd := w.command(t, "copy", "--progress", "json", "oci:layout:x", "oci:out:x")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() && !(strings.Contains(lines.Text(), name) && strings.Contains(lines.Text(), `"started"`)) {
+	}
+	start := time.Now()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for lines.Scan() {
+		last = lines.Text()
+	}
+	_ = cmd.Wait()
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("the copy went on for %s", took)
+	}
+	if cmd.ProcessState.ExitCode() != 1 || last != "dhow: stopped: interrupt signal received" {
+		t.Errorf("exit code %d, last line %q", cmd.ProcessState.ExitCode(), last)
+	}
+	if r := w.run(t, "inspect", "oci:out:x"); r.code != 2 {
+		t.Errorf("inspect after the signal: %+v", r)
+	}
+}
+
+// bigLayout writes a layout with an image of one layer of 256 MiB, which is a hole
+// on the disk, and returns the layer's digest.
+func bigLayout(t *testing.T, dir string) string {
+	t.Helper()
+	const size = 256 << 20
+	layout := filepath.Join(dir, "layout")
+	digester := digest.SHA256.Digester()
+	if _, err := io.CopyN(digester.Hash(), zeros{}, size); err != nil {
+		t.Fatal(err)
+	}
+	layer := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digester.Digest(), Size: size}
+	var s testimage.Store
+	desc := s.JSON(ocispec.MediaTypeImageManifest, map[string]any{
+		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest,
+		"config": s.Put(ocispec.MediaTypeImageConfig, []byte("{}")), "layers": []ocispec.Descriptor{layer},
+	})
+	if err := s.WriteLayout(layout, testimage.Named{Name: "x", Desc: desc}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(layout, "blobs/sha256", layer.Digest.Encoded()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(size); err != nil {
+		t.Fatal(err)
+	}
+	return layer.Digest.String()
+}
+
+// zeros is an endless reader of zeros.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}

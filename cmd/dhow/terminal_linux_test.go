@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal returns the two ends of a terminal of 100 columns and 30 lines.
+func openTerminal(t *testing.T) (screen, tty *os.File) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { screen.Close() })
+	fd := int(screen.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Skip(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 30, Col: 100}); err != nil {
+		t.Fatal(err)
+	}
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	return screen, tty
+}
+
+// On a terminal progress is bars, unless the terminal is dumb or other progress is
+// asked for, and standard output has the result alone.
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, tc := range []struct {
+		name, term string
+		flags      []string
+		code       int
+		source     string
+		want       func(shown string) bool
+	}{
+		{"bars", "xterm", nil, 0, "big", func(s string) bool {
+			return strings.Contains(s, "\x1b[") && strings.Contains(s, "3/3") && strings.Contains(s, "3.1 MB / 3.1 MB")
+		}},
+		{"error below bars", "xterm", nil, 3, "damaged", func(s string) bool {
+			lines := strings.Split(strings.TrimSpace(s), "\n")
+			return strings.Contains(s, "\x1b[") && strings.HasPrefix(lines[len(lines)-1], "dhow: ")
+		}},
+		{"dumb terminal", "dumb", nil, 0, "big", func(s string) bool {
+			return !strings.Contains(s, "\x1b") && strings.Contains(s, "committed: ")
+		}},
+		{"plain", "xterm", []string{"--progress", "plain"}, 0, "big", func(s string) bool {
+			return !strings.Contains(s, "\x1b") && strings.Contains(s, "committed: ")
+		}},
+		{"quiet", "xterm", []string{"-q"}, 0, "big", func(s string) bool { return s == "" }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			screen, tty := openTerminal(t)
+			cmd := w.command(t, append(append([]string{"copy"}, tc.flags...), "oci:layout:"+tc.source, "oci:"+t.TempDir()+"/out:x")...)
+			cmd.Env = append(os.Environ(), "TERM="+tc.term)
+			cmd.Stderr = tty
+			var stdout strings.Builder
+			cmd.Stdout = &stdout
+			shown := make(chan string)
+			go func() {
+				data, _ := io.ReadAll(screen) // ends with an error when the other end is closed
+				shown <- string(data)
+			}()
+			err := cmd.Run()
+			tty.Close()
+			if cmd.ProcessState.ExitCode() != tc.code {
+				t.Fatalf("exit code %d: %v", cmd.ProcessState.ExitCode(), err)
+			}
+			if got := <-shown; !tc.want(got) {
+				t.Errorf("the terminal shows %q", got)
+			}
+			if lines := strings.Count(stdout.String(), "\n"); (tc.code == 0) != (lines == 1) || strings.Contains(stdout.String(), "\x1b") {
+				t.Errorf("standard output is %q", stdout.String())
+			}
+		})
+	}
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# The demonstration of "make run": makes an image of a small program for eight platforms, copies all of it, copies two of
+# its platforms, and shows what is there and what was moved. It needs bin/dhow and the Go toolchain.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+PATH=$PWD/bin:$PATH
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+say() { printf '\n== %s\n' "$*"; }
+run() {
+	echo "\$ $*"
+	(cd "$work" && "$@")
+}
+root() { (cd "$work" && dhow inspect --format '{{.Digest}}' "$1"); }
+
+# Prints a line for each descriptor of a receipt, and its totals.
+receipt() {
+	awk -F '"' '
+		/^    \{/ { entry = 1; role = action = digest = platform = reason = ""; next }
+		/^    \}/ && entry {
+			line = sprintf("%-8s %-11s %s  %-30s %s", action, role, substr(digest, 1, 19), platform, reason)
+			sub(/ +$/, "", line)
+			print line
+			entry = 0
+		}
+		entry && $2 == "role" { role = $4 }
+		entry && $2 == "action" { action = $4 }
+		entry && $2 == "digest" { digest = $4 }
+		entry && $2 == "platform" { platform = $4 }
+		entry && $2 == "reason" { reason = "(" $4 ")" }
+		/"bytes(Copied|Reused)"/ { gsub(/[ ",]/, ""); sub(/:/, " "); print }
+	' "$work/$1"
+}
+
+same() {
+	if [[ $(root "$1") != "$(root "$2")" ]]; then
+		echo "$1 is $(root "$1"), $2 is $(root "$2")" >&2
+		exit 1
+	fi
+	echo "$1 and $2 have the same root: $(root "$1")"
+}
+
+say 'An image for eight platforms, with two attestations and an SBOM that refers to it'
+echo '(the first time, Go compiles its library for each of them)'
+"${GO:-go}" run ./internal/sample "$work/sample"
+run dhow inspect oci:sample:latest
+
+say 'All of it, copied'
+run dhow copy --progress none --receipt all.json oci:sample:latest oci:all:latest
+receipt all.json
+
+say 'Again: nothing is left to do'
+run dhow copy --progress none oci:sample:latest oci:all:latest
+
+say 'Two platforms of it, with the attestation of the one that has one; the list keeps its digest'
+run dhow copy --progress none --receipt two.json --platform linux/arm64,linux/arm/v7 oci:sample:latest oci:two:latest
+receipt two.json
+run dhow inspect oci:two:latest
+
+say 'The digests'
+same oci:sample:latest oci:all:latest
+same oci:sample:latest oci:two:latest
