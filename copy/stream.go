@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync/atomic"
 
@@ -33,6 +34,9 @@ func (s *stream) open(ctx context.Context, from int64) (io.ReadCloser, error) {
 		s.absent = errdefs.IsNotFound(err)
 		return nil, fmt.Errorf("at the source: %w", err)
 	}
+	if f, ok := r.(*os.File); ok {
+		return &fileCounter{counter: counter{ReadCloser: r, moved: moved}, file: f}, nil
+	}
 	return &counter{ReadCloser: r, moved: moved}, nil
 }
 
@@ -48,6 +52,23 @@ func (c *counter) Read(p []byte) (int, error) {
 	c.moved.Add(int64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("at the source: %w", err)
+	}
+	return n, err
+}
+
+// fileCounter is a counter of what comes from a file, which a destination may have
+// copied to a file of its own by the kernel.
+type fileCounter struct {
+	counter
+	file *os.File
+}
+
+// CopyTo appends the next n bytes, or what is left if that is less, to a file.
+func (c *fileCounter) CopyTo(dst *os.File, n int64) (int64, error) {
+	n, err := dst.ReadFrom(io.LimitReader(c.file, n))
+	c.moved.Add(n)
+	if err != nil {
+		err = fmt.Errorf("copying from file to file: %w", err)
 	}
 	return n, err
 }

@@ -22,7 +22,7 @@ type temp struct {
 // create makes a file that shall get the name later.
 func (w *Writer) create(in *ingest, name string) (*temp, error) {
 	tmp := randomName()
-	f, err := in.dir.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := in.dir.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("making a file for %s: %w", name, err)
 	}
@@ -31,14 +31,16 @@ func (w *Writer) create(in *ingest, name string) (*temp, error) {
 
 func (t *temp) write(p []byte) error {
 	n, err := t.file.Write(p)
-	t.size += int64(n)
-	if err != nil {
-		return err
-	}
+	t.grown(int64(n))
+	return err
+}
+
+// grown is told that so many bytes were written.
+func (t *temp) grown(n int64) {
+	t.size += n
 	if t.size-t.started >= writeBackWindow {
 		t.startWriteBack()
 	}
-	return nil
 }
 
 // startWriteBack tells the kernel to begin writing the file to disk.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -75,11 +76,15 @@ func (s *Source) open(ctx context.Context) error {
 	return nil
 }
 
-// openRoot opens a directory that a user named.
+// openRoot opens a directory that a user named. One that is not there is
+// errdefs.ErrNotFound, something else under its name errdefs.ErrFailedPrecondition.
 func openRoot(path string) (*os.Root, error) {
 	root, err := os.OpenRoot(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, fmt.Errorf("%w: %w", err, errdefs.ErrFailedPrecondition)
 	}
 	return root, err
 }
