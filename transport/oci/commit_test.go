@@ -1,0 +1,258 @@
+package oci
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/testimage"
+	"github.com/dhowhq/dhow/transport"
+)
+
+// entry is one of index.json, as a test writes it down.
+type entry struct {
+	Name   string
+	Digest digest.Digest
+}
+
+func entriesOf(list *image.List) []entry {
+	all := []entry{}
+	for _, e := range list.Instances() {
+		all = append(all, entry{refName(e), e.Digest})
+	}
+	return all
+}
+
+func TestSetEntry(t *testing.T) {
+	t.Parallel()
+	a, b, c := digest.FromString("a"), digest.FromString("b"), digest.FromString("c")
+	for name, tc := range map[string]struct {
+		before []entry
+		set    []entry
+		after  []entry
+	}{
+		"first":                          {nil, []entry{{"x", a}}, []entry{{"x", a}}},
+		"another name":                   {[]entry{{"x", a}}, []entry{{"y", b}}, []entry{{"x", a}, {"y", b}}},
+		"same name moves":                {[]entry{{"x", a}, {"y", b}}, []entry{{"x", c}}, []entry{{"y", b}, {"x", c}}},
+		"same name and content stay":     {[]entry{{"x", a}, {"y", b}}, []entry{{"x", a}}, []entry{{"x", a}, {"y", b}}},
+		"name for what had none":         {[]entry{{"", a}, {"", b}}, []entry{{"x", a}}, []entry{{"", b}, {"x", a}}},
+		"second name for one content":    {[]entry{{"x", a}}, []entry{{"y", a}}, []entry{{"x", a}, {"y", a}}},
+		"no name":                        {[]entry{{"x", a}}, []entry{{"", b}}, []entry{{"x", a}, {"", b}}},
+		"no name again":                  {[]entry{{"", b}}, []entry{{"", b}, {"", b}}, []entry{{"", b}}},
+		"no name, there with one":        {[]entry{{"x", b}}, []entry{{"", b}}, []entry{{"x", b}}},
+		"a name that was there twice":    {[]entry{{"x", a}, {"x", b}}, []entry{{"x", c}}, []entry{{"x", c}}},
+		"twice, and one is right":        {[]entry{{"x", a}, {"x", b}, {"x", b}}, []entry{{"x", b}}, []entry{{"x", b}}},
+		"several at once":                {[]entry{{"x", a}}, []entry{{"x", b}, {"y", c}, {"", a}}, []entry{{"x", b}, {"y", c}, {"", a}}},
+		"the last of one name counts":    {nil, []entry{{"x", a}, {"x", b}}, []entry{{"x", b}}},
+		"names move between two, at one": {[]entry{{"x", a}, {"y", b}}, []entry{{"x", b}, {"y", a}}, []entry{{"x", b}, {"y", a}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			list, err := image.NewList(ocispec.MediaTypeImageIndex)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range tc.before {
+				if list, err = list.Add(e.descriptor()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, e := range tc.set {
+				if list, err = setEntry(list, e.descriptor()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(tc.after, entriesOf(list)); diff != "" {
+				t.Errorf("entries (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func (e entry) descriptor() ocispec.Descriptor {
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: e.Digest, Size: 1}
+	if e.Name != "" {
+		desc.Annotations = map[string]string{ocispec.AnnotationRefName: e.Name}
+	}
+	return desc
+}
+
+func TestCommitDescribesEntries(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	im := s.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}})
+	bare := func(d ocispec.Descriptor) ocispec.Descriptor {
+		return ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
+	}
+	odd := bare(s.Image(testimage.Image{Platform: linux("amd64")}))
+	odd.Platform = &ocispec.Platform{}
+	annotated := bare(im)
+	annotated.Annotations = map[string]string{ocispec.AnnotationRefName: "at-the-source", "io.containerd.image.name": "docker.io/x/y:z"}
+	unsized := bare(im)
+	unsized.Size = -1
+	index := s.Index(im)
+	referrer := s.Referrer(im, "application/x.test", "1")
+	tag, signature := s.CosignTag(im, "sig")
+	noConfig := bare(s.JSON(ocispec.MediaTypeImageManifest, map[string]any{
+		"schemaVersion": 2, "config": s.Put(ocispec.MediaTypeImageConfig, []byte("no JSON")), "layers": []any{},
+	}))
+
+	d := openDestination(t, filepath.Join(t.TempDir(), "layout")+":own")
+	for _, root := range []ocispec.Descriptor{im, odd, index, referrer, signature, noConfig} {
+		put(t, d, s, root)
+	}
+	notes := commit(t, d,
+		transport.Naming{Desc: bare(im)},
+		transport.Naming{Name: "odd", Desc: odd},
+		transport.Naming{Name: "annotated", Desc: annotated},
+		transport.Naming{Name: "unsized", Desc: unsized},
+		transport.Naming{Name: "index", Desc: index},
+		transport.Naming{Name: tag, Desc: signature},
+		transport.Naming{Name: "-no-name-", Desc: bare(noConfig)},
+		transport.Naming{Desc: bare(referrer), Subject: im.Digest},
+	)
+	if len(notes) != 1 || !strings.Contains(notes[0], `"-no-name-"`) || !strings.Contains(notes[0], noConfig.Digest.String()) {
+		t.Errorf("notes: %q; want one on the name that is not valid", notes)
+	}
+	want := []ocispec.Descriptor{
+		named(bare(im), "own", im.Platform), named(bare(odd), "odd", &ocispec.Platform{OS: "linux", Architecture: "amd64"}),
+		named(bare(im), "annotated", im.Platform), named(bare(im), "unsized", im.Platform), named(bare(index), "index", nil),
+		named(bare(signature), tag, nil), noConfig, bare(referrer),
+	}
+	want[7].ArtifactType = "application/x.test"
+	if diff := cmp.Diff(want, entries(t, d.ref.Path)); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+}
+
+func named(d ocispec.Descriptor, name string, p *ocispec.Platform) ocispec.Descriptor {
+	d.Annotations, d.Platform = map[string]string{ocispec.AnnotationRefName: name}, p
+	return d
+}
+
+func TestCommitKeepsWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	im := s.Image(testimage.Image{Platform: linux("amd64")})
+	dir := writeLayout(t, s)
+	const foreign = `{"mediaType":"application/x.foreign","size":3,"digest":"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","x":[1.50,{"y":null}],"annotations":{"b":"2","a":"1"}}`
+	writeFile(t, []byte(`{"more":{"z":1,"a":2},"schemaVersion":2,"manifests":[`+foreign+`],"annotations":{"k":"v"}}`), dir, ocispec.ImageIndexFile)
+	d := openDestination(t, dir+":latest")
+	put(t, d, s, im)
+	commit(t, d, transport.Naming{Desc: im})
+	got := string(readFile(t, dir, ocispec.ImageIndexFile))
+	for _, part := range []string{`"more":{"z":1,"a":2}`, foreign, `"annotations":{"k":"v"}`, im.Digest.String()} {
+		if !strings.Contains(got, part) {
+			t.Errorf("index.json has no %s:\n%s", part, got)
+		}
+	}
+}
+
+func TestCommitOfNothingNewWritesNothing(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	im := s.Image(testimage.Image{Platform: linux("amd64")})
+	// An entry with more than ours has, written with spaces.
+	dir := writeLayout(t, s, testimage.Named{Name: "latest", Desc: im})
+	data := readFile(t, dir, ocispec.ImageIndexFile)
+	writeFile(t, append(data, "\n \n"...), dir, ocispec.ImageIndexFile)
+	stat := func() map[string]string {
+		seen := map[string]string{}
+		for _, path := range tree(t, dir) {
+			info, err := os.Lstat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[path] = info.ModTime().String()
+		}
+		return seen
+	}
+	before := stat()
+	d := openDestination(t, dir+":latest")
+	put(t, d, s, im)
+	commit(t, d, transport.Naming{Desc: im})
+	mustClose(t, d)
+	if diff := cmp.Diff(before, stat()); diff != "" {
+		t.Errorf("files and times (-before +after):\n%s", diff)
+	}
+}
+
+func TestCommitOfWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	im := s.Image(testimage.Image{Platform: linux("amd64")})
+	d := openDestination(t, filepath.Join(t.TempDir(), "layout"))
+	if notes, err := d.Commit(t.Context(), nil); notes != nil || err != nil {
+		t.Errorf("Commit of nothing: %v, %v", notes, err)
+	}
+	if found := tree(t, d.ref.Path); len(found) > 0 {
+		t.Errorf("Commit of nothing made %q", found)
+	}
+	if _, err := d.Commit(t.Context(), []transport.Naming{{Desc: im}}); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), im.Digest.String()) {
+		t.Errorf("Commit: %v; want a failed precondition", err)
+	}
+	if got := entries(t, d.ref.Path); len(got) > 0 {
+		t.Errorf("entries: %v", got)
+	}
+}
+
+func TestCommitMovesAllNamesOrNone(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	im, absent := s.Image(testimage.Image{Platform: linux("amd64")}), s.Image(testimage.Image{Platform: linux("arm64")})
+	d := openDestination(t, filepath.Join(t.TempDir(), "layout")+":a")
+	put(t, d, s, im)
+	if _, err := d.Commit(t.Context(), []transport.Naming{{Desc: im}, {Name: "b", Desc: absent}}); err == nil {
+		t.Error("Commit: no error")
+	}
+	if got := entries(t, d.ref.Path); len(got) > 0 {
+		t.Errorf("entries: %v", got)
+	}
+}
+
+func TestCommitOfADamagedIndex(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	im := s.Image(testimage.Image{Platform: linux("amd64")})
+	dir := writeLayout(t, s)
+	d := openDestination(t, dir)
+	put(t, d, s, im)
+	writeFile(t, nil, dir, ocispec.ImageIndexFile)
+	if _, err := d.Commit(t.Context(), []transport.Naming{{Desc: im}}); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		t.Errorf("Commit: %v; want an invalid argument", err)
+	}
+	if data := readFile(t, dir, ocispec.ImageIndexFile); len(data) > 0 {
+		t.Errorf("what was there was overwritten: %s", data)
+	}
+}
+
+func TestCommitSparse(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	im := s.Image(testimage.Image{Platform: linux("amd64")})
+	index := s.Index(im, s.Image(testimage.Image{Platform: linux("arm64")}))
+	d := openDestination(t, filepath.Join(t.TempDir(), "layout"))
+	for _, desc := range []ocispec.Descriptor{im, index} { // no config, no layers, one instance
+		role := image.RoleManifest
+		if image.IsList(desc.MediaType) {
+			role = image.RoleIndex
+		}
+		if _, err := d.Put(t.Context(), transport.Node{Desc: desc, Role: role}, opener(s, desc)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bare := im
+	bare.Platform = nil
+	commit(t, d, transport.Naming{Name: "list", Desc: index}, transport.Naming{Name: "image", Desc: bare})
+	if got := entries(t, d.ref.Path); len(got) != 2 || got[1].Platform != nil {
+		t.Errorf("entries: %+v", got)
+	}
+}
