@@ -26,7 +26,7 @@ func (a *app) copyCommand() *cobra.Command {
 			"copied if the destination can hold a list, else that of this machine. Names move\n" +
 			"last, when everything is there; a repeated copy moves only what is missing.",
 		Args:              args("SOURCE", "DESTINATION"),
-		ValidArgsFunction: a.completePlace,
+		ValidArgsFunction: a.completePlaces(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {
 				return err
@@ -59,13 +59,13 @@ func (a *app) copy(ctx context.Context, f copyFlags, from, to string) (err error
 		if err != nil {
 			return err
 		}
-		return a.printPlan(newPlanReport(plan, from, to), f.json)
+		return a.printPlan(newPlanReport(plan, from, to), f)
 	}
 	file, err := createReceipt(f.receipt)
 	if err != nil {
 		return err
 	}
-	defer file.close()
+	defer func() { err = errors.Join(err, file.close()) }()
 	shown := progress.New(mode, a.errOut)
 	opts.Events = shown.Event
 	receipt, err := copy.Image(ctx, dst, src, opts)
@@ -76,7 +76,7 @@ func (a *app) copy(ctx context.Context, f copyFlags, from, to string) (err error
 	if err := file.write(context.WithoutCancel(ctx), receipt); err != nil {
 		return err
 	}
-	return a.printReceipt(receipt, f.json || f.receipt == "-")
+	return a.printReceipt(receipt, f)
 }
 
 // progressMode returns how progress is shown.
@@ -109,8 +109,8 @@ func (a *app) open(ctx context.Context, f copyFlags, from, to string) (src trans
 
 // printReceipt tells what was done: notes on standard error, and on standard output
 // one line, or the whole receipt.
-func (a *app) printReceipt(r *copy.Receipt, asJSON bool) error {
-	if asJSON {
+func (a *app) printReceipt(r *copy.Receipt, f copyFlags) error {
+	if f.json || f.receipt == "-" {
 		return a.writeJSON(r)
 	}
 	if err := a.printNotes(r.Notes); err != nil {

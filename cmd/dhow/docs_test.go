@@ -52,7 +52,7 @@ func TestPageHasEveryCommandAndFlag(t *testing.T) {
 				t.Errorf("docs/cli.md does not say what %s of %s does", f, name)
 			}
 		}
-		for _, m := range regexp.MustCompile("(?m)^\\| .*").FindAllString(text, -1) {
+		for _, m := range regexp.MustCompile(`(?m)^\| .*`).FindAllString(text, -1) {
 			cell, _, _ := strings.Cut(m[2:], " | ")
 			for _, f := range regexp.MustCompile(`--[a-z-]+`).FindAllString(cell, -1) {
 				if !slices.Contains(known, f) {
@@ -85,8 +85,7 @@ func TestPageHasEveryFieldOfInspect(t *testing.T) {
 	text := sections(t, "cli.md")["inspect IMAGE"]
 	var check func(of reflect.Type)
 	check = func(of reflect.Type) {
-		for i := range of.NumField() {
-			f := of.Field(i)
+		for f := range of.Fields() {
 			if f.Anonymous {
 				check(f.Type)
 				continue
@@ -115,9 +114,8 @@ func TestPagesHaveEveryActionAndEvent(t *testing.T) {
 			t.Errorf("docs/progress.md does not say what %s means", k)
 		}
 	}
-	e := reflect.TypeFor[copy.Event]()
-	for i := range e.NumField() {
-		name, _, _ := strings.Cut(e.Field(i).Tag.Get("json"), ",")
+	for f := range reflect.TypeFor[copy.Event]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if !strings.Contains(events, "`"+name+"`") {
 			t.Errorf("docs/progress.md does not have the field %s", name)
 		}

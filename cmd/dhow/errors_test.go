@@ -51,7 +51,7 @@ func TestExitCodeAndErrorLine(t *testing.T) {
 		{"config that is too large", "--max-config-size 100 inspect oci:layout:single", 1, `…: resource exhausted`},
 		{"size that is none", "--max-config-size 1.5MiB version", 1,
 			`invalid argument "1.5MiB" for "--max-config-size" flag: a size is a whole number of bytes from 1 to 1073741824, maybe with a unit as in 8MiB: invalid argument`},
-		{"unknown command", "cpoy", 1, `unknown command "cpoy" for "dhow"`},
+		{"unknown command", "clone", 1, `unknown command "clone" for "dhow"`},
 		{"unknown flag", "copy --nope", 1, `unknown flag: --nope`},
 		{"too few arguments", "copy oci:layout:latest", 1,
 			`dhow copy takes 2 arguments (SOURCE DESTINATION) but was given 1: invalid argument`},

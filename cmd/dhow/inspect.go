@@ -40,7 +40,7 @@ func (a *app) inspectCommand() *cobra.Command {
 			"attestations, and the artifacts and tags that belong to them. Nothing but documents\n" +
 			"is read.",
 		Args:              args("IMAGE"),
-		ValidArgsFunction: a.completePlace,
+		ValidArgsFunction: a.completePlaces(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {
 				return err
@@ -95,11 +95,11 @@ func (a *app) inspect(ctx context.Context, f inspectFlags, ref string) (err erro
 	defer func() { err = errors.Join(err, src.Close()) }()
 	switch {
 	case f.config:
-		return a.printConfig(ctx, src, asked, f.raw)
+		return a.printConfig(ctx, src, asked, f)
 	case f.raw:
 		return a.printRaw(ctx, src, asked)
 	}
-	loaded, err := a.load(ctx, src, asked)
+	loaded, err := a.load(ctx, src, asked, a.loadOptions(asked))
 	if err != nil {
 		return err
 	}
@@ -129,28 +129,51 @@ func (a *app) shower(f inspectFlags) (func(io.Writer, *describe.Image) error, er
 	}
 }
 
-// load reads the documents of an image: of all of it, or of the instance for a
-// platform. What is absent is no error.
-func (a *app) load(ctx context.Context, src transport.Source, asked *ocispec.Platform) (*copy.Loaded, error) {
+// loadOptions are those for the documents of an image: of all of it, or of the
+// instance for a platform. What is absent is no error.
+func (a *app) loadOptions(asked *ocispec.Platform) copy.Options {
 	opts := copy.Options{Limits: a.limits, Logger: a.log, Selection: copy.Selection{Mode: copy.All, Absent: copy.Keep}}
 	if asked != nil {
 		opts.Selection.Mode, opts.Selection.Platforms = copy.One, []ocispec.Platform{*asked}
 	}
-	return copy.Load(ctx, src, transport.Accepts{}, opts)
+	return opts
 }
 
-// instance reads the manifest of a single image, or of the instance of a list for
-// a platform.
-func (a *app) instance(ctx context.Context, src transport.Source, asked ocispec.Platform) (image.Document, error) {
-	opts := copy.Options{
-		Limits: a.limits, Logger: a.log, NoReferrers: true, NoDigestTags: true,
-		Selection: copy.Selection{Mode: copy.One, Platforms: []ocispec.Platform{asked}, Absent: copy.Keep},
-	}
-	loaded, err := copy.Load(ctx, src, transport.Accepts{}, opts)
+// load reads the documents of an image. A platform that was asked for in vain, for
+// the image is a single one for another platform, is told as a note.
+func (a *app) load(ctx context.Context, src transport.Source, asked *ocispec.Platform, opts copy.Options) (*copy.Loaded, error) {
+	l, err := copy.Load(ctx, src, transport.Accepts{}, opts)
 	if err != nil {
 		return nil, err
 	}
-	return loaded.Graph.Root.Doc, nil
+	m, ok := l.Graph.Root.Doc.(*image.Manifest)
+	if !ok || asked == nil || l.Within != "" || !m.IsImage() {
+		return l, nil
+	}
+	c, err := image.DecodeConfig(l.Configs[m.Config().Digest], a.limits)
+	if err != nil {
+		return l, nil //nolint:nilerr // an image can be shown without its config
+	}
+	if _, err := platform.Select(platform.CopyOne, asked, []ocispec.Descriptor{{Platform: &c.Platform}}, platform.Options{}); err != nil {
+		return l, a.printNotes([]string{fmt.Sprintf("this is a single image for %s: %s could not be chosen", platform.Format(c.Platform), platform.Format(*asked))})
+	}
+	return l, nil
+}
+
+// instance reads the manifest of a single image, or of the instance of a list for
+// a platform: the one asked for, or else that of this machine.
+func (a *app) instance(ctx context.Context, src transport.Source, asked *ocispec.Platform) (image.Document, error) {
+	chosen := platform.Host()
+	if asked != nil {
+		chosen = *asked
+	}
+	opts := a.loadOptions(&chosen)
+	opts.NoReferrers, opts.NoDigestTags = true, true
+	l, err := a.load(ctx, src, asked, opts)
+	if err != nil {
+		return nil, err
+	}
+	return l.Graph.Root.Doc, nil
 }
 
 // printRaw prints the bytes of the root, whatever they are, or of the instance for
@@ -158,7 +181,7 @@ func (a *app) instance(ctx context.Context, src transport.Source, asked ocispec.
 func (a *app) printRaw(ctx context.Context, src transport.Source, asked *ocispec.Platform) error {
 	var data []byte
 	if asked != nil {
-		doc, err := a.instance(ctx, src, *asked)
+		doc, err := a.instance(ctx, src, asked)
 		if err != nil {
 			return err
 		}
@@ -177,12 +200,8 @@ func (a *app) printRaw(ctx context.Context, src transport.Source, asked *ocispec
 
 // printConfig prints the config of a single image, or of the instance of a list
 // for a platform or else for this machine.
-func (a *app) printConfig(ctx context.Context, src transport.Source, asked *ocispec.Platform, raw bool) error {
-	if asked == nil {
-		host := platform.Host()
-		asked = &host
-	}
-	doc, err := a.instance(ctx, src, *asked)
+func (a *app) printConfig(ctx context.Context, src transport.Source, asked *ocispec.Platform, f inspectFlags) error {
+	doc, err := a.instance(ctx, src, asked)
 	if err != nil {
 		return err
 	}
@@ -194,7 +213,7 @@ func (a *app) printConfig(ctx context.Context, src transport.Source, asked *ocis
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	if !raw {
+	if !f.raw {
 		if data, err = text.Indent(data); err != nil {
 			return fmt.Errorf("config %s of type %q is not JSON, and can be printed raw only: %w: %w",
 				m.Config().Digest, m.Config().MediaType, err, errdefs.ErrInvalidArgument)

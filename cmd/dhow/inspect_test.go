@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/cmd/dhow/internal/describe"
 	"github.com/dhowhq/dhow/internal/testimage"
@@ -97,6 +101,22 @@ func TestInspectConfigOfAnArtifact(t *testing.T) {
 	}
 }
 
+// Of a single image the platform cannot be chosen.
+func TestInspectNotesAPlatformInVain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const note = "note: this is a single image for linux/amd64: linux/s390x could not be chosen\n"
+	for _, flags := range []string{"--raw", "--config", "--json"} {
+		r := w.run(t, "inspect", flags, "--platform", "linux/s390x", "oci:layout:single")
+		if r.code != 0 || r.stderr != note || r.stdout != w.must(t, "inspect", flags, "oci:layout:single") {
+			t.Errorf("%s: got %+v", flags, r)
+		}
+		if r := w.run(t, "inspect", flags, "--platform", "linux/amd64", "oci:layout:single"); r.stderr != "" {
+			t.Errorf("%s: standard error is %q", flags, r.stderr)
+		}
+	}
+}
+
 func TestInspectFormat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -125,6 +145,23 @@ func TestDigestOfRaw(t *testing.T) {
 	got := w.must(t, "digest", "--algorithm", "sha512", "raw")
 	if !strings.HasPrefix(got, "sha512:") || len(got) != len("sha512:")+128+1 {
 		t.Errorf("digest is %s", got)
+	}
+}
+
+// The digest of a signed schema 1 manifest is that of what was signed.
+func TestDigestOfSchema1(t *testing.T) {
+	t.Parallel()
+	const payload = "{\n   \"schemaVersion\": 1,\n   \"name\": \"x\",\n   \"tag\": \"y\",\n   \"fsLayers\": [],\n   \"history\": []\n}"
+	encode := base64.RawURLEncoding.EncodeToString
+	tail := "\n}"
+	body := strings.TrimSuffix(payload, tail)
+	protected := encode(fmt.Appendf(nil, `{"formatLength":%d,"formatTail":%q}`, len(body), encode([]byte(tail))))
+	signed := body + `,"signatures":[{"header":{"alg":"ES256"},"signature":"AAAA","protected":"` + protected + `"}]}`
+	w := &world{dir: t.TempDir()}
+	for _, text := range []string{payload, signed} {
+		if r := w.runWith(t, text, "digest", "-"); r.stdout != digest.FromString(payload).String()+"\n" {
+			t.Errorf("digest of %s: %+v", text, r)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func run() int {
 	a := newApp(os.Stdin, os.Stdout, os.Stderr, os.Getenv("TERM"))
 	err := a.command().ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(a.errOut, errorLine(ctx, err))
+		_, _ = fmt.Fprintln(a.errOut, errorLine(ctx, err)) // there is nowhere left to tell that it failed
 	}
 	return exitCode(err)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,7 +34,7 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "dhow")
-	build := exec.Command("go", "build", "-ldflags=-X main.version=v1.2.3-test", "-o", binary, ".")
+	build := exec.CommandContext(context.Background(), "go", "build", "-ldflags=-X main.version=v1.2.3-test", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building dhow: %v\n%s", err, out)

@@ -127,15 +127,20 @@ func (a *app) placesHelp() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// completePlace completes the transport of an argument; what follows it is for
-// the shell.
-func (a *app) completePlace(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-	if strings.Contains(typed, ":") {
-		return nil, cobra.ShellCompDirectiveDefault
+// completePlaces makes a shell complete the transport of the first n arguments;
+// what follows it is for the shell.
+func (a *app) completePlaces(n int) cobra.CompletionFunc {
+	return func(_ *cobra.Command, given []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(given) >= n {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		if strings.Contains(typed, ":") {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		var names []string
+		for _, p := range a.places {
+			names = append(names, p.name+":")
+		}
+		return names, cobra.ShellCompDirectiveNoSpace
 	}
-	var names []string
-	for _, p := range a.places {
-		names = append(names, p.name+":")
-	}
-	return names, cobra.ShellCompDirectiveNoSpace
 }

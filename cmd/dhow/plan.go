@@ -59,8 +59,8 @@ func entryOf(op copy.Op) copy.Entry {
 }
 
 // printPlan prints a plan as a table or as JSON.
-func (a *app) printPlan(r planReport, asJSON bool) error {
-	if asJSON {
+func (a *app) printPlan(r planReport, f copyFlags) error {
+	if f.json {
 		return a.writeJSON(r)
 	}
 	if err := a.printNotes(r.Notes); err != nil {

@@ -23,26 +23,34 @@ import (
 func TestSignalWhileReading(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		w := &world{dir: t.TempDir()}
-		cmd := w.command(t, "digest", "-")
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer in.Close()
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(200 * time.Millisecond) // until the handler is there
-		if err := cmd.Process.Signal(sig); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		if want := "dhow: stopped: " + sig.String() + " signal received\n"; cmd.ProcessState.ExitCode() != 1 || stderr.String() != want {
-			t.Errorf("%v: exit code %d, standard error %q", sig, cmd.ProcessState.ExitCode(), stderr.String())
-		}
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			signalWhileReading(t, sig)
+		})
+	}
+}
+
+func signalWhileReading(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	w := &world{dir: t.TempDir()}
+	cmd := w.command(t, "digest", "-")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond) // until the handler is there
+	if err := cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if want := "dhow: stopped: " + sig.String() + " signal received\n"; cmd.ProcessState.ExitCode() != 1 || stderr.String() != want {
+		t.Errorf("%v: exit code %d, standard error %q", sig, cmd.ProcessState.ExitCode(), stderr.String())
 	}
 }
 
@@ -77,7 +85,7 @@ func TestSignalWhileCopying(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != 1 || last != "dhow: stopped: interrupt signal received" {
 		t.Errorf("exit code %d, last line %q", cmd.ProcessState.ExitCode(), last)
 	}
-	if r := w.run(t, "inspect", "oci:out:x"); r.code != 2 {
+	if r := w.run(t, "inspect", "oci:out:x"); r.code == 0 || r.stdout != "" {
 		t.Errorf("inspect after the signal: %+v", r)
 	}
 }

@@ -17,7 +17,7 @@ func openTerminal(t *testing.T) (screen, tty *os.File) {
 	if err != nil {
 		t.Skip(err)
 	}
-	t.Cleanup(func() { screen.Close() })
+	t.Cleanup(func() { _ = screen.Close() })
 	fd := int(screen.Fd())
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		t.Skip(err)
@@ -77,7 +77,9 @@ func TestTerminal(t *testing.T) {
 				shown <- string(data)
 			}()
 			err := cmd.Run()
-			tty.Close()
+			if err := tty.Close(); err != nil {
+				t.Fatal(err)
+			}
 			if cmd.ProcessState.ExitCode() != tc.code {
 				t.Fatalf("exit code %d: %v", cmd.ProcessState.ExitCode(), err)
 			}

@@ -10,7 +10,7 @@ import (
 )
 
 // version is set by the linker in builds from a clone.
-var version = "" //nolint:gochecknoglobals // the linker sets nothing else
+var version = ""
 
 // buildInfo says what this program was built from. It is the JSON form of version.
 type buildInfo struct {
