@@ -78,6 +78,7 @@ func badBlobs() []badInput {
 				return b.changed(func(m *ocispec.Manifest) { m.Layers = append(m.Layers, m.Layers[0]) })
 			},
 			check: func(t *testing.T, rec *copy.Receipt) {
+				t.Helper()
 				if n := len(rec.Entries); n != 4 {
 					t.Errorf("%d descriptors, want 4", n)
 				}
@@ -211,6 +212,7 @@ func badDigests() []badInput {
 				return b.Index(b.image(), b.Image(testimage.Image{Platform: linux("arm64", "")}))
 			},
 			check: func(t *testing.T, rec *copy.Receipt) {
+				t.Helper()
 				if rec.Root.Digest.Algorithm() != alg {
 					t.Errorf("the root is %s", rec.Root.Digest)
 				}

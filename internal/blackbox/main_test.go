@@ -33,7 +33,7 @@ func build(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	dhow = filepath.Join(dir, "dhow")
-	cmd := exec.Command("go", "build", "-o", dhow, "github.com/dhowhq/dhow/cmd/dhow")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", dhow, "github.com/dhowhq/dhow/cmd/dhow")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building dhow: %v\n%s", err, out)

@@ -94,6 +94,7 @@ func TestKilledCopies(t *testing.T) {
 // killCopies kills so many copies of an image of that size, which must take at
 // least a time when nobody kills them. SHA-512 and one worker make them slow.
 func killCopies(t *testing.T, kills int, size int, atLeast time.Duration) {
+	t.Helper()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
