@@ -79,19 +79,21 @@ func (w *warnings) add(format string, args ...any) {
 // each adds one sentence for all values that are odd: the first is named, the
 // rest counted.
 func (w *warnings) each(what string, values []string, odd func(string) bool, why string) {
-	first, rest := "", -1
+	first, count := "", 0
 	for _, v := range values {
-		if odd(v) {
-			if rest++; rest == 0 {
-				first = v
-			}
+		if !odd(v) {
+			continue
+		}
+		if count++; count == 1 {
+			first = v
 		}
 	}
-	switch {
-	case rest == 0:
-		w.add("the %s %s %s", what, strictjson.Quote(first), why)
-	case rest > 0:
-		w.add("the %s %s %s, and so do %d more", what, strictjson.Quote(first), why, rest)
+	more := ""
+	if count > 1 {
+		more = fmt.Sprintf(" (and %d more like it)", count-1)
+	}
+	if count > 0 {
+		w.add("the %s %s %s%s", what, strictjson.Quote(first), why, more)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 //
 // It is loose: what it does not look at can be anything that is JSON, and Decode
 // may still refuse the document. Of a member that is there twice the last one
-// counts. What is over the default limits of Limits gives "".
+// counts. What is over the default of Limits.DocumentBytes gives "".
 func Guess(data []byte) string { return peek(data, Limits{}.WithDefaults()).guess() }
 
 // outline is what a document says of its type.
@@ -30,7 +30,7 @@ type outline struct {
 func peek(data []byte, lim Limits) outline {
 	var o outline
 	loose := lim.document()
-	loose.LooseNames = true
+	loose.Loose = true
 	err := strictjson.Read(data, loose, func(r *strictjson.Reader) error {
 		if r.Kind() != strictjson.Object {
 			return nil

@@ -33,9 +33,9 @@ type Limits struct {
 	Bytes int64 // its size; zero or less, or more: 4 GiB - 1
 	Depth int   // nesting of objects and arrays; zero or less: DefaultDepth
 
-	// LooseNames has Map and Skip allow a name twice: for a first look at what
-	// is going to be read strictly.
-	LooseNames bool
+	// Loose lets Map take a name twice, and Skip whatever is JSON, up to a depth
+	// of 10,000: for a first look at what is going to be read strictly.
+	Loose bool
 }
 
 // Kind is the kind of a JSON value, written as its first byte.
@@ -89,7 +89,7 @@ type Reader struct {
 // after it. What read leaves unread is skipped, but checked. The error is that of
 // read, or the reader's own. Read does not keep data and does not change it.
 func Read(data []byte, lim Limits, read func(r *Reader) error) error {
-	r := &Reader{data: data, maxDepth: lim.Depth, loose: lim.LooseNames, seed: maphash.MakeSeed()}
+	r := &Reader{data: data, maxDepth: lim.Depth, loose: lim.Loose, seed: maphash.MakeSeed()}
 	if r.maxDepth <= 0 {
 		r.maxDepth = DefaultDepth
 	}
@@ -134,16 +134,19 @@ func (r *Reader) Null() bool {
 
 // Skip consumes a value of any kind. All of it is checked.
 func (r *Reader) Skip() error {
-	switch r.Kind() {
-	case Object:
+	if r.loose {
+		if err := r.dec.SkipValue(); err != nil {
+			return r.syntaxError(err)
+		}
+		return nil
+	}
+	switch r.dec.PeekKind() {
+	case jsontext.KindBeginObject:
 		return r.skipObject()
-	case Array:
+	case jsontext.KindBeginArray:
 		return r.Array(nil)
 	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return r.syntaxError(err)
-	}
-	return nil
+	return r.consume()
 }
 
 // Raw consumes a value of any kind and returns its bytes as they stand in the
@@ -167,11 +170,12 @@ func (r *Reader) Consumed() int64 { return r.dec.InputOffset() }
 
 // value calls read, if any, and skips the value where it was not consumed.
 func (r *Reader) value(read func() error) error {
+	if read == nil {
+		return r.Skip()
+	}
 	before := r.Consumed()
-	if read != nil {
-		if err := read(); err != nil {
-			return err
-		}
+	if err := read(); err != nil {
+		return err
 	}
 	if r.Consumed() == before {
 		return r.Skip()

@@ -151,7 +151,7 @@ func TestLimits(t *testing.T) {
 		"B24 10,001":                {in: nested(10_001), kind: errdefs.ErrInvalidArgument, err: "nests deeper than 64 levels"},
 		"B24 a million":             {in: strings.Repeat("[", 1e6), kind: errdefs.ErrInvalidArgument, err: "nests deeper than 64 levels"},
 		"B24 a million objects":     {in: strings.Repeat(`{"":`, 1e6), kind: errdefs.ErrInvalidArgument, err: `[""][""][""]`},
-		"names twice where allowed": {in: `{"a":1,"a":{"b":1,"b":2}}`, lim: Limits{LooseNames: true}},
+		"names twice where allowed": {in: `{"a":1,"a":{"b":1,"b":2}}`, lim: Limits{Loose: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -26,7 +26,7 @@ func (r *Reader) Object(fields *Fields, member func(name string) error) error {
 			return r.member(n, func() error { return member(string(n.text)) })
 		}
 		if seen.known&fields.bits[known] != 0 {
-			return r.duplicate(n)
+			return r.duplicate(n.text)
 		}
 		seen.known |= fields.bits[known]
 		return r.member(n, func() error { return member(known) })
@@ -84,20 +84,22 @@ func (r *Reader) skipObject() error {
 
 // StringMap consumes an object of which all values are strings.
 func (r *Reader) StringMap() (map[string]string, error) {
-	all := map[string]string{}
+	var list pairs
 	err := r.members(func(_ *nameSet, n name) error {
-		before := len(all)
-		err := r.member(n, func() error {
+		return r.member(n, func() error {
 			value, err := r.String()
-			all[string(n.text)] = value
+			list.add(pair{string(n.text), value})
 			return err
 		})
-		if err == nil && len(all) == before {
-			err = r.duplicate(n)
-		}
-		return err
 	})
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	all := list.asMap()
+	if len(all) < list.n {
+		return nil, r.duplicate([]byte(list.twice()))
+	}
+	return all, nil
 }
 
 // once checks that a name has not come before.
@@ -107,11 +109,11 @@ func (r *Reader) once(seen *nameSet, n name) error {
 	}) {
 		return nil
 	}
-	return r.duplicate(n)
+	return r.duplicate(n.text)
 }
 
-func (r *Reader) duplicate(n name) error {
-	return r.Errorf(errdefs.ErrInvalidArgument, "has the key %s twice", Quote(n.text))
+func (r *Reader) duplicate(name []byte) error {
+	return r.Errorf(errdefs.ErrInvalidArgument, "has the key %s twice", Quote(name))
 }
 
 // name is a name in an object, and where its first quote stands in the document.
@@ -181,11 +183,13 @@ func (r *Reader) Array(element func(i int) error) error {
 			break
 		}
 		r.path[at].index = i
-		var read func() error
-		if element != nil {
-			read = func() error { return element(i) }
+		var err error
+		if element == nil {
+			err = r.Skip()
+		} else {
+			err = r.value(func() error { return element(i) })
 		}
-		if err := r.value(read); err != nil {
+		if err != nil {
 			return err
 		}
 	}
