@@ -2,6 +2,7 @@ package image
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -83,7 +84,7 @@ func (l *List) toOCI(lost *losses) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	fit, err := fitTo(raw, ociIndexShape())
+	fit, err := fitTo(raw, ociIndexShape(), math.MaxInt)
 	if err != nil {
 		return nil, fmt.Errorf("the list %w", err)
 	}

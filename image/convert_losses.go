@@ -33,22 +33,14 @@ func (l *losses) drop(who string, o *object, names ...string) {
 	}
 }
 
-// cut notes what was left out of a document, which who names, to make it fit. Of
-// members of one name that went for the same reason, the first is told.
-func (l *losses) cut(who string, fit fitting) {
-	type like struct{ name, why string }
-	times := map[like]int{}
+// cut notes what was left out of a document, which who names, to make it fit.
+func (l *losses) cut(who string, fit *fitting) {
 	for _, c := range fit.cuts {
-		times[like{c.name, c.why}]++
-	}
-	for _, c := range fit.cuts {
-		switch n := times[like{c.name, c.why}]; {
-		case n == 1:
-			l.add("%s lost %s: it %s", who, c.path, c.why)
-		case n > 1:
-			l.add("%s lost %s: it %s (and %d more like it)", who, c.path, c.why, n-1)
-			times[like{c.name, c.why}] = 0
+		more := ""
+		if c.times > 1 {
+			more = fmt.Sprintf(" (and %d more like it)", c.times-1)
 		}
+		l.add("%s lost %s: it %s%s", who, c.path, c.why, more)
 	}
 }
 

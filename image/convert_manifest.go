@@ -2,6 +2,7 @@ package image
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -91,7 +92,7 @@ func (c *conversion) convert(m *Manifest, config []byte) (Converted, error) {
 	if err := c.convertLayers(&doc, m); err != nil {
 		return Converted{}, err
 	}
-	raw, _, err := c.fit("the manifest", doc.bytes(), c.document)
+	raw, _, err := c.fit("the manifest", doc.bytes(), c.document, math.MaxInt)
 	if err != nil {
 		return Converted{}, err
 	}
@@ -144,7 +145,7 @@ func (c *conversion) convertConfig(doc *object, m *Manifest, config []byte) ([]b
 
 // remakeConfig returns the config as it fits, or nil where it does as it is.
 func (c *conversion) remakeConfig(config []byte) ([]byte, error) {
-	made, changed, err := c.fit("the config", config, c.content)
+	made, changed, err := c.fit("the config", config, c.content, defaultDescriptors)
 	if err != nil {
 		return nil, err
 	}
@@ -187,12 +188,12 @@ func (c *conversion) convertLayers(doc *object, m *Manifest) error {
 
 // fit returns JSON as it fits the shape, compact, and whether that is not what it
 // was; a nil shape fits all.
-func (c *conversion) fit(who string, raw []byte, s *shape) (fit []byte, changed bool, err error) {
+func (c *conversion) fit(who string, raw []byte, s *shape, items int) (fit []byte, changed bool, err error) {
 	if s == nil {
 		fit, err = compact(raw)
 		return fit, false, err
 	}
-	fitted, err := fitTo(raw, s)
+	fitted, err := fitTo(raw, s, items)
 	if err != nil {
 		return nil, false, fmt.Errorf("%s %w", who, err)
 	}

@@ -29,10 +29,13 @@ type shape struct {
 // fitTo makes JSON text fit the shape by leaving out what does not. Members of
 // objects are left out alone. An item of an array never is, because its place may
 // matter: the array goes as a whole. A null says nothing, so that it goes without a
-// word or becomes what decoders take it for. ErrNotImplemented says why the text cannot be
-// made to fit.
-func fitTo(raw []byte, s *shape) (fit fitting, err error) {
-	err = strictjson.Read(raw, strictjson.Limits{Depth: math.MaxInt}, func(r *strictjson.Reader) error {
+// word or becomes what decoders take it for.
+//
+// ErrNotImplemented says why the text cannot be made to fit; an array of more than
+// so many items is ErrResourceExhausted.
+func fitTo(raw []byte, s *shape, items int) (*fitting, error) {
+	fit := &fitting{items: items}
+	err := strictjson.Read(raw, strictjson.Limits{Depth: math.MaxInt}, func(r *strictjson.Reader) error {
 		var unfit, err error
 		fit.json, unfit, err = fit.value(r, s)
 		if err == nil && unfit != nil {
@@ -46,12 +49,33 @@ func fitTo(raw []byte, s *shape) (fit fitting, err error) {
 // fitting is the work and the result of fitTo.
 type fitting struct {
 	json    []byte
-	changes int // how often json is not as it was
-	cuts    []cut
+	changes int   // how often json is not as it was
+	cuts    []cut // what was left out
+	at      map[reason]int
+	items   int
 }
 
-// cut is something that was left out.
-type cut struct{ path, name, why string }
+// cut is something that was left out; of several for one reason, the first.
+type cut struct {
+	reason
+	path  string
+	times int
+}
+
+// reason is the name of a member, or "*" for any of a map, and why it had to go.
+type reason struct{ name, why string }
+
+func (f *fitting) leaveOut(c cut) {
+	if i, ok := f.at[c.reason]; ok {
+		f.cuts[i].times += c.times
+		return
+	}
+	if f.at == nil {
+		f.at = map[reason]int{}
+	}
+	f.at[c.reason] = len(f.cuts)
+	f.cuts = append(f.cuts, c)
+}
 
 // value reads the next value. unfit tells why it cannot be made to fit.
 func (f *fitting) value(r *strictjson.Reader, s *shape) (value []byte, unfit, err error) {
@@ -94,7 +118,11 @@ func (f *fitting) object(r *strictjson.Reader, s *shape) (value []byte, unfit, e
 	before := f.changes
 	value, err = r.Capture(func() error {
 		return r.Map(func(name string) error {
-			value, bad, err := f.member(r, s, name)
+			want, like := s.fields[name], name
+			if want == nil && name != "" { // the schema leaves a member without a name free
+				want, like = s.each, "*"
+			}
+			value, bad, err := f.member(r, want)
 			switch {
 			case bad == nil:
 				o.members = append(o.members, member{name, value})
@@ -104,13 +132,13 @@ func (f *fitting) object(r *strictjson.Reader, s *shape) (value []byte, unfit, e
 				f.changes++
 			default:
 				f.changes++
-				f.cuts = append(f.cuts, cut{r.Path(), name, bad.Error()})
+				f.leaveOut(cut{reason{like, bad.Error()}, r.Path(), 1})
 			}
 			return err
 		})
 	})
 	for _, name := range s.required {
-		if o.get(name) == nil && unfit == nil {
+		if unfit == nil && o.get(name) == nil {
 			unfit = fmt.Errorf("has no %q", name)
 		}
 	}
@@ -120,12 +148,8 @@ func (f *fitting) object(r *strictjson.Reader, s *shape) (value []byte, unfit, e
 	return value, unfit, err
 }
 
-// member reads the value of one member of an object of that shape.
-func (f *fitting) member(r *strictjson.Reader, s *shape, name string) (value []byte, unfit, err error) {
-	want := s.fields[name]
-	if want == nil && name != "" { // the schema leaves a member without a name free
-		want = s.each
-	}
+// member reads the value of a member; a nil shape is that of one which is free.
+func (f *fitting) member(r *strictjson.Reader, want *shape) (value []byte, unfit, err error) {
 	if want == nil {
 		value, err = r.Raw()
 		return value, nil, err
@@ -135,10 +159,10 @@ func (f *fitting) member(r *strictjson.Reader, s *shape, name string) (value []b
 
 func (f *fitting) array(r *strictjson.Reader, s *shape) (value []byte, unfit, err error) {
 	var items [][]byte
-	before, cuts := f.changes, len(f.cuts)
+	inner := &fitting{items: f.items} // forgotten if the array goes
 	value, err = r.Capture(func() error {
-		return r.Array(func(i int) error {
-			item, bad, err := f.value(r, s.each)
+		return boundedArray(r, f.items, func(i int) error {
+			item, bad, err := inner.value(r, s.each)
 			if bad != nil && unfit == nil {
 				unfit = fmt.Errorf("has an unfit item %d: it %w", i, bad)
 			}
@@ -146,13 +170,15 @@ func (f *fitting) array(r *strictjson.Reader, s *shape) (value []byte, unfit, er
 			return err
 		})
 	})
-	switch {
-	case unfit == nil && len(items) < s.least:
+	if unfit == nil && len(items) < s.least {
 		unfit = fmt.Errorf("has %d items where at least %d are wanted", len(items), s.least)
-	case unfit != nil:
-		f.cuts = f.cuts[:cuts] // they go with the whole
-	case f.changes > before:
-		value = joinArray(items)
 	}
-	return value, unfit, err
+	if unfit != nil || inner.changes == 0 {
+		return value, unfit, err
+	}
+	f.changes += inner.changes
+	for _, c := range inner.cuts {
+		f.leaveOut(c)
+	}
+	return joinArray(items), nil, err
 }

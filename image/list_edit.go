@@ -13,23 +13,24 @@ import (
 	"github.com/dhowhq/dhow/internal/strictjson"
 )
 
-// The edits. An edit that changes nothing returns the list itself, with the bytes
-// that were decoded. Else the bytes are made anew: compact JSON with the members in
-// the order in which they were, new ones at the end, and of what was not edited, be
-// it known or not, every value as it stood. What an edit makes can be decoded with
-// the limits that the list was, or the default ones if they are higher: it is
-// ErrResourceExhausted otherwise.
-
 // Update makes every entry with digest d point at to: it takes over the media type,
 // digest and size. Of the rest of to it takes over what is set, and keeps what the
 // entry has where it is not (nil or, for the artifact type, empty); annotations and
 // URLs that are empty but not nil are removed. An entry's URLs and data tell of its
 // old content and go with the old digest, unless to has others.
 //
+// This holds for all edits: one that changes nothing returns the list itself, with
+// the bytes that were decoded. Otherwise these are made anew, always the same for the
+// same edit: compact JSON with the members in the order in which they were, new ones
+// at the end, and every value that was not edited, known or not, as it stood. What an
+// edit makes is within the default limits of Decode, or the edit fails with
+// ErrResourceExhausted; a limit that the list was beyond before does not count.
+//
 // Errors are ErrNotFound where no entry has digest d, ErrInvalidArgument for a
-// malformed to, ErrDataLoss for data that is not what to describes, and
-// ErrNotImplemented for what a Docker list cannot say of an entry: annotations, an
-// artifact type, data, URLs, or a media type that no manifest or Docker list has.
+// malformed to or a size that contradicts another entry of its digest, ErrDataLoss
+// for data that is not what to describes, and ErrNotImplemented for an unknown digest
+// algorithm and what a Docker list cannot say of an entry: annotations, an artifact
+// type, data, URLs, or a media type that is not that of a manifest or Docker list.
 func (l *List) Update(d digest.Digest, to ocispec.Descriptor) (*List, error) {
 	return l.UpdateAll(map[digest.Digest]ocispec.Descriptor{d: to})
 }
@@ -46,12 +47,9 @@ func (l *List) UpdateAll(changes map[digest.Digest]ocispec.Descriptor) (*List, e
 			return nil, fmt.Errorf("updating entry %s of a list: %w", d, err)
 		}
 	}
-	return l.editEntries(func(entry listEntry, o *object) error {
-		to, ok := changes[entry.desc.Digest]
-		if !ok {
-			return nil
-		}
-		return pointAt(o, entry.desc, to)
+	changed := func(d digest.Digest) bool { _, ok := changes[d]; return ok }
+	return l.editEntries(changed, func(entry ocispec.Descriptor, o *object) error {
+		return pointAt(o, entry, changes[entry.Digest])
 	})
 }
 
@@ -121,11 +119,9 @@ func (l *List) Annotate(d digest.Digest, annotations map[string]string) (*List, 
 		return !named || value != ""
 	}
 	if d != "" {
-		return l.editEntries(func(entry listEntry, o *object) error {
-			if entry.desc.Digest != d {
-				return nil
-			}
-			return annotate(o, entry.desc.Annotations, keep, set)
+		named := func(entry digest.Digest) bool { return entry == d }
+		return l.editEntries(named, func(entry ocispec.Descriptor, o *object) error {
+			return annotate(o, entry.Annotations, keep, set)
 		})
 	}
 	doc := object{members: slices.Clone(l.members)}
@@ -142,14 +138,18 @@ func (l *List) Annotate(d digest.Digest, annotations map[string]string) (*List, 
 	return list, nil
 }
 
-// editEntries returns the list after edit was called for each entry with its JSON.
-func (l *List) editEntries(edit func(entry listEntry, o *object) error) (*List, error) {
+// editEntries returns the list after edit was called, with its JSON, for each entry
+// whose digest is chosen.
+func (l *List) editEntries(chosen func(digest.Digest) bool, edit func(entry ocispec.Descriptor, o *object) error) (*List, error) {
 	changed := false
 	all := l.rawEntries()
 	for i, entry := range l.entries {
+		if !chosen(entry.desc.Digest) {
+			continue
+		}
 		o, err := splitObject(entry.raw)
 		if err == nil {
-			err = edit(entry, &o)
+			err = edit(entry.desc, &o)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("editing entry %d (%s) of a list: %w", i, entry.desc.Digest, err)

@@ -121,6 +121,17 @@ func TestListEdit(t *testing.T) {
 			want: dockerHead + `{"mediaType":"$D","size":5,"digest":"$a","platform":{"architecture":"arm64","os":"linux","features":["f"],"variant":"v8"}}]}`,
 		},
 		{
+			name: "update takes away what is empty: URLs, OS version and features, variant",
+			in: `{"schemaVersion":2,"manifests":[{"mediaType":"$M","digest":"$a","size":9,"urls":["https://u.example"],` +
+				`"platform":{"os.version":"1","os.features":["f"],"variant":"v1","os":"linux","architecture":"arm"}}]}`,
+			edit: func(l *image.List) (*image.List, error) {
+				to := onPlatform(manifestDesc("a"), "linux", "arm", "")
+				to.URLs = []string{}
+				return l.Update(digestOf("a"), to)
+			},
+			want: `{"schemaVersion":2,"manifests":[{"mediaType":"$M","digest":"$a","size":9,"platform":{"os":"linux","architecture":"arm"}}]}`,
+		},
+		{
 			name: "update replaces annotations, in their order", in: sparseIndex,
 			edit: func(l *image.List) (*image.List, error) {
 				to := manifestDesc("b")
