@@ -55,7 +55,7 @@ func TestSweepRemovesOnlyTheDead(t *testing.T) {
 func TestSweepWhileOthersStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	const writers, rounds = 8, 25
+	const writers, rounds = 6, 10
 	var wg sync.WaitGroup
 	for i := range writers {
 		wg.Go(func() {

@@ -61,7 +61,7 @@ func start(t *testing.T, role, layout, prefix string) (*exec.Cmd, io.Reader) {
 }
 
 // commitsOfOne is how many names each writer commits, one by one.
-const commitsOfOne = 50
+const commitsOfOne = 25
 
 // writeNames commits many names, a new destination for each.
 func writeNames(layout, prefix string) error {

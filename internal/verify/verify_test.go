@@ -1,0 +1,80 @@
+package verify_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/internal/verify"
+)
+
+func TestStream(t *testing.T) {
+	t.Parallel()
+	data := strings.Repeat("Dhow", 100_000) // more than a buffer
+	size := int64(len(data))
+	d := digest.FromString(data)
+	broken := errors.New("the cable was cut")
+	for name, tc := range map[string]struct {
+		src  io.Reader
+		want digest.Digest
+		size int64
+		kind error
+		text string
+	}{
+		"right":                {strings.NewReader(data), d, size, nil, ""},
+		"size not known":       {strings.NewReader(data), d, verify.Unknown, nil, ""},
+		"sha512":               {strings.NewReader(data), digest.SHA512.FromString(data), size, nil, ""},
+		"sha384, byte by byte": {iotest.OneByteReader(strings.NewReader("x")), digest.SHA384.FromString("x"), 1, nil, ""},
+		"data with EOF":        {iotest.DataErrReader(strings.NewReader(data)), d, size, nil, ""},
+		"B05 empty":            {strings.NewReader(""), digest.FromString(""), 0, nil, ""},
+		"B01 shorter":          {strings.NewReader(data[1:]), d, size, errdefs.ErrDataLoss, "size is 399999 bytes, want 400000"},
+		"B02 longer":           {strings.NewReader(data + "x"), d, size, errdefs.ErrDataLoss, "more than 400000 bytes"},
+		"B02 longer, with EOF": {iotest.DataErrReader(strings.NewReader(data + "x")), d, size, errdefs.ErrDataLoss, "more than 400000 bytes"},
+		"B03 other bytes":      {strings.NewReader("x" + data[1:]), d, size, errdefs.ErrDataLoss, digest.FromString("x" + data[1:]).String()},
+		"B03 size not known":   {strings.NewReader(data + "x"), d, verify.Unknown, errdefs.ErrDataLoss, d.String()},
+		"B06 size 0":           {strings.NewReader(data), d, 0, errdefs.ErrDataLoss, "more than 0 bytes"},
+		"B09 no digest":        {strings.NewReader(data), "", size, errdefs.ErrInvalidArgument, ""},
+		"B11 other algorithm":  {strings.NewReader(data), "md5:d41d8cd98f00b204e9800998ecf8427e", size, errdefs.ErrNotImplemented, "md5"},
+		"reader fails":         {iotest.ErrReader(broken), d, size, broken, d.String()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := verify.Stream(t.Context(), tc.src, tc.want, tc.size)
+			if tc.kind == nil && err != nil || !errors.Is(err, tc.kind) || err != nil && !strings.Contains(err.Error(), tc.text) {
+				t.Errorf("Stream: %v; want %v with %q", err, tc.kind, tc.text)
+			}
+		})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := verify.Stream(ctx, strings.NewReader(data), d, size); !errors.Is(err, context.Canceled) {
+		t.Errorf("Stream with a context that has ended: %v", err)
+	}
+}
+
+func TestRoom(t *testing.T) {
+	t.Parallel()
+	v, err := verify.New(digest.FromString("x"), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := v.Room(100); got != 11 {
+		t.Errorf("Room = %d, want one byte more than the size", got)
+	}
+	if _, err := v.Write(bytes.Repeat([]byte("x"), 8)); err != nil {
+		t.Fatal(err)
+	}
+	if got := v.Room(100); got != 3 || v.Seen() != 8 {
+		t.Errorf("Room = %d after %d bytes, want 3 after 8", got, v.Seen())
+	}
+	if got := v.Room(2); got != 2 {
+		t.Errorf("Room of a short buffer = %d", got)
+	}
+}
