@@ -216,19 +216,21 @@ func sum(a, b int64) int64 {
 	return a + b
 }
 
-// platformsOf lists the platforms of the instances of a list, and of lists in it.
+// platformsOf lists the platforms of the instances of a list, and of lists in it,
+// each once.
 func platformsOf(d Document) []string {
 	var all []string
-	for _, i := range d.Instances {
-		below := platformsOf(i)
-		if len(below) == 0 && i.Role == image.RoleManifest && i.Platform != "" {
-			below = []string{i.Platform}
-		}
-		for _, p := range below {
-			if !slices.Contains(all, p) {
-				all = append(all, p)
+	seen := map[string]bool{}
+	var visit func(d Document)
+	visit = func(d Document) {
+		for _, i := range d.Instances {
+			if i.Role == image.RoleManifest && i.Platform != "" && !seen[i.Platform] {
+				seen[i.Platform] = true
+				all = append(all, i.Platform)
 			}
+			visit(i)
 		}
 	}
+	visit(d)
 	return all
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
@@ -93,8 +92,8 @@ func TestConfigThatCannotBeReadIsAWarning(t *testing.T) {
 	}
 }
 
-// A graph with 2^24 paths, and one list with 5,000 entries, take no longer than
-// their documents are many.
+// A graph with 2^24 paths, and a list with 5,000 entries, are told in as many lines
+// as they have descriptors.
 func TestLargeGraphs(t *testing.T) {
 	t.Parallel()
 	diamond := &place{}
@@ -119,14 +118,10 @@ func TestLargeGraphs(t *testing.T) {
 	wide.root = wide.Index(entries...)
 
 	for name, p := range map[string]*place{"diamond": diamond, "wide": wide} {
-		start := time.Now()
 		var b bytes.Buffer
 		im := p.of(t)
 		if err := im.Tree(&b); err != nil {
 			t.Fatal(err)
-		}
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%s took %s", name, took)
 		}
 		if lines := strings.Count(b.String(), "\n"); lines > 6000 {
 			t.Errorf("%s has %d lines", name, lines)
