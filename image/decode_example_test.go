@@ -64,6 +64,14 @@ func ExampleGuess() {
 	// ""
 }
 
+func ExampleNormalizeContentType() {
+	fmt.Println(image.NormalizeContentType("application/vnd.oci.image.index.v1+json; charset=utf-8"))
+	fmt.Printf("%q\n", image.NormalizeContentType("application/json"))
+	// Output:
+	// application/vnd.oci.image.index.v1+json
+	// ""
+}
+
 func ExampleDigestOf() {
 	manifest := []byte(`{}`)
 	d, err := image.DigestOf(manifest, image.Guess(manifest), "")

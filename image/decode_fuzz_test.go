@@ -16,6 +16,7 @@ import (
 
 // addDocuments adds documents of each type, and what is almost one, to a corpus.
 func addDocuments(f *testing.F) {
+	f.Helper()
 	for _, seed := range []string{
 		ociIndex, ociManifest, dockerManifest, dockerList, sparseIndex, unsigned, signed(unsigned, 1), signed(unsigned, 2),
 		withSignatures(unsigned, "["+jws(0, "{}")+"]"),

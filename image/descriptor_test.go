@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
@@ -165,6 +166,8 @@ func TestDescriptorTaken(t *testing.T) {
 			with(func(d *ocispec.Descriptor) { d.Size, d.Digest = 0, digestOf("") })},
 		{"B05 nothing, by sha512", descriptorJSON(field{"size", "0"}, field{"digest", quoted(sha512Of(""))}),
 			with(func(d *ocispec.Descriptor) { d.Size, d.Digest = 0, sha512Of("") })},
+		{"B05 nothing, by sha384", descriptorJSON(field{"size", "0"}, field{"digest", quoted(digest.SHA384.FromString(""))}),
+			with(func(d *ocispec.Descriptor) { d.Size, d.Digest = 0, digest.SHA384.FromString("") })},
 		{"B08 size 1 PiB", descriptorJSON(field{"size", "1125899906842624"}), with(func(d *ocispec.Descriptor) { d.Size = 1 << 50 })},
 		{"size 2^63-1", descriptorJSON(field{"size", "9223372036854775807"}), with(func(d *ocispec.Descriptor) { d.Size = 1<<63 - 1 })},
 		{"B12 sha512", descriptorJSON(field{"digest", quoted(sha512Of("new"))}), with(func(d *ocispec.Descriptor) { d.Digest = sha512Of("new") })},

@@ -52,10 +52,12 @@ func hexWidth(alg digest.Algorithm) (width int, known bool) {
 }
 
 // The digests of no bytes at all.
-var (
-	emptySHA256 = digest.SHA256.FromBytes(nil)
-	emptySHA384 = digest.SHA384.FromBytes(nil)
-	emptySHA512 = digest.SHA512.FromBytes(nil)
+const (
+	emptySHA256 digest.Digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	emptySHA384 digest.Digest = "sha384:38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da" +
+		"274edebfe76f65fbd51ad2f14898b95b"
+	emptySHA512 digest.Digest = "sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce" +
+		"47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e"
 )
 
 // isEmptyDigest reports whether d is the digest of no bytes at all.

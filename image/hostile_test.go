@@ -117,6 +117,7 @@ func TestHostile(t *testing.T) {
 // cost runs f and returns what it allocated and how much processor time it took: of
 // some runs the least, because the machine has better and worse moments.
 func cost(t *testing.T, f func()) (memory uint64, took time.Duration) {
+	t.Helper()
 	for try := range 10 {
 		runtime.GC()
 		var before, after runtime.MemStats

@@ -119,7 +119,7 @@ func (j *jwsReader) payload(data []byte) ([2][]byte, error) {
 	}
 	tail, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(j.format.tail, "="))
 	if err != nil {
-		return none, fmt.Errorf("signatures: formatTail is not base64: %v: %w", err, errdefs.ErrInvalidArgument)
+		return none, fmt.Errorf("signatures: formatTail %s is not base64: %w", strictjson.Quote(j.format.tail), errdefs.ErrInvalidArgument)
 	}
 	length := j.format.length
 	if length < j.end || length > int64(len(data)) ||

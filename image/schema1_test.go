@@ -44,8 +44,8 @@ func schema1(layers, history []string) string {
 
 // jws returns a signature that says to sign so many bytes and the tail.
 func jws(length any, tail string) string {
-	protected := fmt.Sprintf(`{"formatLength":%v,"formatTail":"%s","time":"2016-04-18T20:54:42Z"}`, length, base64.RawURLEncoding.EncodeToString([]byte(tail)))
-	return fmt.Sprintf(`{"header":{"jwk":{"kty":"EC"},"alg":"ES256"},"signature":"c2ln","protected":"%s"}`,
+	protected := fmt.Sprintf(`{"formatLength":%v,"formatTail":%q,"time":"2016-04-18T20:54:42Z"}`, length, base64.RawURLEncoding.EncodeToString([]byte(tail)))
+	return fmt.Sprintf(`{"header":{"jwk":{"kty":"EC"},"alg":"ES256"},"signature":"c2ln","protected":%q}`,
 		base64.RawURLEncoding.EncodeToString([]byte(protected)))
 }
 
@@ -168,6 +168,7 @@ func TestSignatures(t *testing.T) {
 		{"not base64", withSignatures(unsigned, `[{"protected":"*"}]`), "signatures[0].protected: is not base64"},
 		{"not JSON", withSignatures(unsigned, `[{"protected":"eA"}]`), "signatures[0].protected: document: is not JSON"},
 		{"no length", withSignatures(unsigned, `[{"protected":"e30"}]`), "signatures[0].protected: formatLength: is missing"},
+		{"tail not base64", withSignatures(unsigned, `[{"protected":"`+base64.RawURLEncoding.EncodeToString([]byte(`{"formatLength":1,"formatTail":"*"}`))+`"}]`), `formatTail "*" is not base64`},
 		{"length negative", withSignatures(unsigned, "["+jws(-1, "\n}")+"]"), `formatLength: is "-1"`},
 		{"length 0, and all in the tail", withSignatures(unsigned, "["+jws(0, elsewhere)+"]"), "is not this manifest, whose members end at byte"},
 		{"length short by one", withSignatures(unsigned, "["+jws(right-1, "]}")+"]"), "is not this manifest"},

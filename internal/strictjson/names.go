@@ -1,6 +1,9 @@
 package strictjson
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"math"
+)
 
 // nameSet is the names that an object has been seen to have. It holds where they
 // stand in the document instead of the names: a hostile object has half a million
@@ -40,9 +43,9 @@ func (s *nameSet) add(seed maphash.Seed, key []byte, offset uint32, same func(of
 	if 2*s.unknown >= len(s.slots) {
 		s.grow()
 	}
-	hash := uint32(maphash.Bytes(seed, key))
-	mask := uint32(len(s.slots) - 1)
-	at := hash & mask
+	hash := uint32(maphash.Bytes(seed, key) & math.MaxUint32)
+	mask := len(s.slots) - 1
+	at := int(hash) & mask
 	for ; s.slots[at].offset != 0; at = (at + 1) & mask {
 		if s.slots[at].hash == hash && same(s.slots[at].offset) {
 			return false
@@ -57,12 +60,12 @@ func (s *nameSet) add(seed maphash.Seed, key []byte, offset uint32, same func(of
 func (s *nameSet) grow() {
 	old := s.slots
 	s.slots = make([]slot, max(fewSlots, 4*len(old)))
-	mask := uint32(len(s.slots) - 1)
+	mask := len(s.slots) - 1
 	for _, full := range old {
 		if full.offset == 0 {
 			continue
 		}
-		at := full.hash & mask
+		at := int(full.hash) & mask
 		for s.slots[at].offset != 0 {
 			at = (at + 1) & mask
 		}

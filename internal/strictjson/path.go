@@ -101,8 +101,7 @@ func (r *Reader) syntaxError(err error) error {
 		return r.Errorf(errdefs.ErrInvalidArgument, "is not JSON: it ends too early")
 	}
 	// The wrapped error alone: the text around it repeats untrusted names uncut.
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return r.Errorf(errdefs.ErrInvalidArgument, "is not JSON: %v at byte %d", syntax.Err, syntax.ByteOffset)
 	}
 	return r.Errorf(errdefs.ErrInvalidArgument, "is not JSON: %v", err)

@@ -139,7 +139,8 @@ func (r *Reader) members(each func(seen *nameSet, n name) error) error {
 		if err != nil {
 			return err
 		}
-		n := name{text: unquote(quoted), offset: uint32(r.Consumed() - int64(len(quoted)))}
+		offset := r.Consumed() - int64(len(quoted))
+		n := name{unquote(quoted), uint32(offset)} //nolint:gosec // Read refuses what is larger than that
 		if err := each(seen, n); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ func TestInt64(t *testing.T) {
 		err  string
 	}{
 		`0`:                        {want: 0},
-		` 5 `:                      {want: 5},
+		"\t5\n":                    {want: 5},
 		`9223372036854775807`:      {want: 1<<63 - 1},
 		`9223372036854775808`:      {err: "more than 2^63-1"},
 		`18446744073709551617`:     {err: "more than 2^63-1"},
