@@ -249,6 +249,7 @@ func FuzzDigestOf(f *testing.F) {
 		{unsigned, "\n}", int64(len(unsigned) - 2)},
 		{unsigned, "}", int64(len(unsigned) - 2)},
 		{unsigned, "\n}", int64(len(unsigned) - 1)},
+		{unsigned, "\v}", int64(len(unsigned) - 2)},
 		{unsigned, `{"evil":1}`, 0},
 		{unsigned, `,"evil":1}`, int64(len(unsigned) - 2)},
 		{`{"a":1 }`, "}", 6}, {`{"a":1}`, "}", 6}, {`{"a":12}`, "}", 6}, {`{"a":{}}`, "}", 5}, {`{}`, "}", 1},

@@ -8,8 +8,9 @@
 // checked: a digest in a decoded descriptor is valid, a size is not negative.
 //
 // Errors are of the kinds of containerd/errdefs: ErrInvalidArgument for what is
-// malformed or ambiguous, ErrResourceExhausted for what is beyond a limit,
-// ErrNotImplemented for what is well-formed but not supported (an unknown digest
-// algorithm, a conversion that has no target form), ErrDataLoss for bytes that do
-// not match their digest or size, ErrNotFound for an instance that is not there.
+// malformed, ambiguous or nested too deep, ErrResourceExhausted for what is too
+// large or too many, ErrNotImplemented for what is well-formed but not supported (an
+// unknown digest algorithm, a conversion that has no target form), ErrDataLoss for
+// bytes that do not match their digest or size, ErrNotFound for an instance that is
+// not there.
 package image

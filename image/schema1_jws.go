@@ -123,12 +123,15 @@ func (j *jwsReader) payload(data []byte) ([2][]byte, error) {
 	}
 	length := j.format.length
 	if length < j.end || length > int64(len(data)) ||
-		len(bytes.TrimSpace(data[j.end:length])) > 0 || string(bytes.TrimSpace(tail)) != "}" {
+		len(trimJSON(data[j.end:length])) > 0 || string(trimJSON(tail)) != "}" {
 		return none, fmt.Errorf("signatures: what they sign (%d bytes and %s) is not this manifest, whose members end at byte %d: %w",
 			length, strictjson.Quote(tail), j.end, errdefs.ErrInvalidArgument)
 	}
 	return [2][]byte{data[:length], tail}, nil
 }
+
+// trimJSON returns text without what is space in JSON, which is less than in Unicode.
+func trimJSON(text []byte) []byte { return bytes.Trim(text, " \t\r\n") }
 
 // signedPayload returns what the signatures of a signed schema 1 manifest sign, in
 // two parts. Of the manifest itself no more is checked than that takes.

@@ -176,6 +176,7 @@ func TestSignatures(t *testing.T) {
 		{"length of the whole", withSignatures(unsigned, "["+jws(1000, "}")+"]"), "is not this manifest"},
 		{"length beyond the end", withSignatures(unsigned, "["+jws(1<<40, "}")+"]"), "is not this manifest"},
 		{"tail with more", withSignatures(unsigned, "["+jws(right, `,"tag":"evil"}`)+"]"), `is not this manifest`},
+		{"tail with other space", withSignatures(unsigned, "["+jws(right, "\v}")+"]"), "is not this manifest"},
 		{"tail empty", withSignatures(unsigned, "["+jws(right, "")+"]"), "is not this manifest"},
 		{"two that differ", withSignatures(unsigned, "["+jws(right, "\n}")+","+jws(right, "}")+"]"), "signatures[1]: signs another payload"},
 		{"member after them", strings.TrimSuffix(signed(unsigned, 1), "}") + `,"tag2":"evil"}`, "tag2: comes after the signatures"},
