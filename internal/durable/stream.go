@@ -41,10 +41,10 @@ func (w *Writer) fill(ctx context.Context, tmp *temp, check *verify.Verifier, op
 	return nil
 }
 
-// FileCopier is a source that can copy the next n of its bytes, or what is left if
-// that is less, to the end of a file: it is a file itself, and the kernel does it
-// for half of the work of reading and writing.
+// FileCopier is a source that is a file itself: the kernel copies its bytes for
+// half of the work of reading and writing them.
 type FileCopier interface {
+	// CopyTo appends the next n bytes, or what is left if that is less, to a file.
 	CopyTo(dst *os.File, n int64) (int64, error)
 }
 

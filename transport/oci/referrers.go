@@ -72,22 +72,34 @@ func (s *Source) scan(ctx context.Context) (*scan, error) {
 			s.opts.Logger.WarnContext(ctx, "an entry of index.json cannot be read, nor what it refers to", "layout", s.ref.Path, "digest", e.Digest, "error", err)
 			continue
 		}
-		if subject := doc.Subject(); subject != nil {
-			found.refers[e.Digest] = true
-			desc := withoutName(e)
-			if desc.ArtifactType == "" {
-				desc.ArtifactType = doc.ArtifactType()
-			}
-			found.add(subject.Digest, desc)
-		}
+		found.document(e, doc)
 		if list, ok := doc.(*image.List); ok && isTag {
-			for _, desc := range list.Instances() {
-				found.add(tagged, desc)
-			}
+			found.fallback(tagged, list)
 		}
 	}
 	s.referrers = found
 	return found, nil
+}
+
+// document notes the subject of an entry's document.
+func (s *scan) document(e ocispec.Descriptor, doc image.Document) {
+	subject := doc.Subject()
+	if subject == nil {
+		return
+	}
+	s.refers[e.Digest] = true
+	desc := withoutName(e)
+	if desc.ArtifactType == "" {
+		desc.ArtifactType = doc.ArtifactType()
+	}
+	s.add(subject.Digest, desc)
+}
+
+// fallback notes the entries of the index that a subject's tag names.
+func (s *scan) fallback(subject digest.Digest, list *image.List) {
+	for _, desc := range list.Instances() {
+		s.add(subject, desc)
+	}
 }
 
 // taggedDigest returns the digest that a tag ALGORITHM-HEX stands for.

@@ -183,7 +183,7 @@ func TestOpenRefusesHostileBlobs(t *testing.T) {
 			within(t, 5*time.Second, func() {
 				r, err := src.Open(t.Context(), desc, 0)
 				if err == nil {
-					r.Close()
+					mustClose(t, r)
 				}
 				if !errors.Is(err, tc.kind) || !strings.Contains(err.Error(), tc.text) {
 					t.Errorf("Open: %v; want %v with %q", err, tc.kind, tc.text)

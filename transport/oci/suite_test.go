@@ -13,12 +13,12 @@ import (
 func TestTransport(t *testing.T) {
 	for name, tc := range map[string]struct {
 		ref     string
-		shared  bool
+		shared  string
 		replace string
 	}{
-		"with a name":       {":latest", false, ""},
-		"without a name":    {"", false, "a layout keeps all images that have no name"},
-		"with shared blobs": {":v1", true, ""},
+		"with a name":       {":latest", "", ""},
+		"without a name":    {"", "", "a layout keeps all images that have no name"},
+		"with shared blobs": {":v1", "shared", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			transporttest.Run(t, transporttest.Factory{
@@ -35,13 +35,15 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-func newPlace(tb testing.TB, name string, shared bool) transporttest.Place {
+// newPlace returns a new layout; shared is where beside it shared blobs are, if
+// they are.
+func newPlace(tb testing.TB, name, shared string) transporttest.Place {
 	tb.Helper()
 	base := tb.TempDir()
 	path := filepath.Join(base, "layout")
 	opts := oci.Options{}
-	if shared {
-		opts.SharedBlobs = filepath.Join(base, "shared")
+	if shared != "" {
+		opts.SharedBlobs = filepath.Join(base, shared)
 	}
 	source := func(details string) func(context.Context) (transport.Source, error) {
 		return func(ctx context.Context) (transport.Source, error) {

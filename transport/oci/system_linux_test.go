@@ -21,3 +21,8 @@ func mountSmall(t *testing.T, size int64) string {
 	})
 	return dir
 }
+
+// asDevice makes a device that reads as zeros without end.
+func asDevice(path string) error {
+	return unix.Mknod(path, unix.S_IFCHR|0o644, int(unix.Mkdev(1, 5)))
+}
