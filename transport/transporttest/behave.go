@@ -34,7 +34,7 @@ func (f Factory) concurrent(t *testing.T) {
 		layers = append(layers, store.Store.Put(ocispec.MediaTypeImageLayerGzip, fmt.Append(nil, "small layer ", i)))
 	}
 	for i := range 3 {
-		layers = append(layers, store.Store.Put(ocispec.MediaTypeImageLayerGzip, bytes.Repeat([]byte{byte(i)}, 2<<20)))
+		layers = append(layers, store.Store.Put(ocispec.MediaTypeImageLayerGzip, bytes.Repeat([]byte{byte(i)}, large)))
 	}
 	root := store.JSON(ocispec.MediaTypeImageManifest, map[string]any{
 		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest,

@@ -14,6 +14,9 @@ import (
 	"github.com/dhowhq/dhow/transport"
 )
 
+// large is a size that a place would rather not hold in memory.
+const large = 1100 << 10
+
 // sample is an image that a place holds unless one of the reasons is given.
 type sample struct {
 	cannot []string
@@ -24,7 +27,7 @@ type sample struct {
 func (f Factory) samples() map[string]sample {
 	index := func(s *testimage.Store) ocispec.Descriptor {
 		a := s.Image(testimage.Image{Platform: amd64()})
-		b := s.Image(testimage.Image{Platform: arm64(), Layers: 3, LayerSize: 2 << 20})
+		b := s.Image(testimage.Image{Platform: arm64(), LayerSize: large})
 		return s.Index(a, b, s.Attestation(a))
 	}
 	c := f.Cannot
@@ -135,7 +138,7 @@ func (f Factory) parts(t *testing.T) {
 func (f Factory) putAgain(t *testing.T) {
 	place := f.New(t)
 	store := &source{Store: &testimage.Store{}}
-	root := store.Image(testimage.Image{Platform: amd64(), Layers: 2, LayerSize: 2 << 20})
+	root := store.Image(testimage.Image{Platform: amd64(), LayerSize: large})
 	d := openDestination(t, place)
 	store.put(t, d, root)
 	store.put(t, d, root)
