@@ -8,7 +8,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dhowhq/dhow/image"
@@ -220,7 +219,7 @@ func (l *loader) strayTag(ctx context.Context, graph *image.Graph, subject diges
 		if claim == nil || n.Desc.Size > claimBytes {
 			continue
 		}
-		data, err := l.payload(ctx, n.Desc)
+		data, err := transport.Fetch(ctx, l.src, n.Desc, claimBytes)
 		if err != nil {
 			return "", err
 		}
@@ -229,13 +228,4 @@ func (l *loader) strayTag(ctx context.Context, graph *image.Graph, subject diges
 		}
 	}
 	return "", nil
-}
-
-// payload reads and verifies a small blob.
-func (l *loader) payload(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
-	data, err := l.read(ctx, desc, claimBytes)
-	if err != nil {
-		return nil, err
-	}
-	return data, image.VerifyBytes(data, desc)
 }

@@ -111,9 +111,9 @@ func platformSuffix(p *ocispec.Platform) string {
 	return ""
 }
 
-// platformOf prints a platform, or nothing for none.
+// platformOf prints a platform, or nothing for none and for that of attestations.
 func platformOf(p *ocispec.Platform) string {
-	if p == nil || (p.OS == "" && p.Architecture == "") {
+	if p == nil || (p.OS == "" && p.Architecture == "") || (p.OS == "unknown" && p.Architecture == "unknown") {
 		return ""
 	}
 	return platform.Format(*p)

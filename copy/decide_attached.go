@@ -9,7 +9,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/image"
-	"github.com/dhowhq/dhow/platform"
 	"github.com/dhowhq/dhow/transport"
 )
 
@@ -90,12 +89,8 @@ func signatureEntry(of digest.Digest, sig transport.Signature, action Action, re
 
 // entryOf is the line of a node in a receipt.
 func entryOf(n *image.Node, action Action, reason string) Entry {
-	e := Entry{
+	return Entry{
 		MediaType: n.Desc.MediaType, Digest: n.Desc.Digest, Size: n.Desc.Size,
-		Role: string(n.Role), Parent: n.Parent, Action: action, Reason: reason,
+		Role: string(n.Role), Platform: platformOf(n.Desc.Platform), Parent: n.Parent, Action: action, Reason: reason,
 	}
-	if n.Desc.Platform != nil {
-		e.Platform = platform.Format(*n.Desc.Platform)
-	}
-	return e
 }

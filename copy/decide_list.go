@@ -66,6 +66,10 @@ func (d *decider) list(n *image.Node, list *image.List) (ocispec.Descriptor, err
 	}
 	desc := n.Desc
 	if op.Action != Copied {
+		edited, err = edited.WithAlgorithm(n.Desc.Digest.Algorithm())
+		if err != nil {
+			return ocispec.Descriptor{}, fmt.Errorf("%s: %w", describe(n), err)
+		}
 		made := edited.Descriptor()
 		desc.MediaType, desc.Digest, desc.Size, desc.Data = made.MediaType, made.Digest, made.Size, nil
 		d.note("%s became %s: what refers to it there does not apply here", describe(n), desc.Digest)

@@ -1,11 +1,9 @@
 package copy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -219,39 +217,13 @@ func (l *loader) fetch(ctx context.Context, desc ocispec.Descriptor) ([]byte, er
 	if data != nil {
 		return data, nil
 	}
-	data, err := l.read(ctx, desc, l.lim.DocumentBytes)
+	data, err := transport.Fetch(ctx, l.src, desc, l.lim.DocumentBytes)
 	if err == nil && image.IsList(desc.MediaType) {
 		l.mu.Lock()
 		l.docs[desc.Digest] = data
 		l.mu.Unlock()
 	}
 	return data, err
-}
-
-// read returns the bytes of a small blob, one more than limit at the most.
-func (l *loader) read(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
-	if desc.Size > limit {
-		return nil, fmt.Errorf("%s has %d bytes, the limit is %d: %w", desc.Digest, desc.Size, limit, errdefs.ErrResourceExhausted)
-	}
-	if desc.Size >= 0 {
-		limit = desc.Size
-	}
-	r, err := l.src.Open(ctx, desc, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	var buf bytes.Buffer
-	if desc.Size > 0 {
-		buf.Grow(int(desc.Size) + bytes.MinRead)
-	}
-	if _, err := io.Copy(&buf, io.LimitReader(r, limit+1)); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", desc.Digest, err)
-	}
-	if desc.Size < 0 && int64(buf.Len()) > limit {
-		return nil, fmt.Errorf("%s has more than %d bytes: %w", desc.Digest, limit, errdefs.ErrResourceExhausted)
-	}
-	return buf.Bytes(), nil
 }
 
 // configs reads the configs that Decide needs: of manifests that may have to be
@@ -277,18 +249,11 @@ func (l *loader) configs(ctx context.Context) error {
 }
 
 func (l *loader) config(ctx context.Context, desc ocispec.Descriptor) error {
-	data := desc.Data
-	if data == nil {
-		var err error
-		data, err = l.read(ctx, desc, l.lim.ConfigBytes)
-		if errors.Is(err, errdefs.ErrNotFound) {
-			return unavailable(fmt.Errorf("config %s is missing at the source", desc.Digest), err)
-		}
-		if err != nil {
-			return fmt.Errorf("reading config: %w", err)
-		}
+	data, err := transport.Fetch(ctx, l.src, desc, l.lim.ConfigBytes)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return unavailable(fmt.Errorf("config %s is missing at the source", desc.Digest), err)
 	}
-	if err := image.VerifyBytes(data, desc); err != nil {
+	if err != nil {
 		return fmt.Errorf("reading config: %w", err)
 	}
 	l.mu.Lock()

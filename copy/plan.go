@@ -47,3 +47,16 @@ type Op struct {
 	// Children are the digests at the destination of the nodes below this one.
 	Children []digest.Digest
 }
+
+// Entry is the operation's line in a receipt, if it is carried out as planned.
+func (op Op) Entry() Entry {
+	e := Entry{
+		MediaType: op.Node.Desc.MediaType, Digest: op.Node.Desc.Digest, Size: op.Node.Desc.Size,
+		Role: string(op.Node.Role), Platform: op.Platform, Parent: op.Node.Parent, Subject: op.Subject,
+		Action: op.Action, Reason: op.Reason,
+	}
+	if op.From.Digest != op.Node.Desc.Digest {
+		e.From = op.From.Digest
+	}
+	return e
+}

@@ -218,7 +218,9 @@ func (r *run) entries() []Entry {
 	entries := make([]Entry, 0, len(order)+len(r.plan.Left))
 	for _, i := range order {
 		if r.done[i].action != "" {
-			entries = append(entries, opEntry(r.plan.Ops[i], r.done[i]))
+			e := r.plan.Ops[i].Entry()
+			e.Action, e.Reason = r.done[i].action, r.done[i].reason
+			entries = append(entries, e)
 		}
 	}
 	for _, d := range slices.Sorted(maps.Keys(r.plan.Signatures)) {
@@ -227,17 +229,4 @@ func (r *run) entries() []Entry {
 		}
 	}
 	return append(entries, r.plan.Left...)
-}
-
-// opEntry is the line of an operation in a receipt.
-func opEntry(op Op, o outcome) Entry {
-	e := Entry{
-		MediaType: op.Node.Desc.MediaType, Digest: op.Node.Desc.Digest, Size: op.Node.Desc.Size,
-		Role: string(op.Node.Role), Platform: op.Platform, Parent: op.Node.Parent, Subject: op.Subject,
-		Action: o.action, Reason: o.reason,
-	}
-	if op.From.Digest != op.Node.Desc.Digest {
-		e.From = op.From.Digest
-	}
-	return e
 }

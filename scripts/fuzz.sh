@@ -12,5 +12,5 @@ if [ -z "$targets" ]; then
 fi
 printf '%s\n' "$targets" | while read -r package target; do
 	echo "== $package $target"
-	"$go" test -run='^$' -fuzz="^$target\$" -fuzztime="${FUZZTIME:-60s}" "$package"
+	"$go" test -run='^$' -fuzz="^$target\$" -fuzztime="${FUZZTIME:-60s}" -fuzzminimizetime=1s "$package"
 done

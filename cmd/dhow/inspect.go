@@ -191,7 +191,7 @@ func (a *app) printRaw(ctx context.Context, src transport.Source, asked *ocispec
 		if err != nil {
 			return err
 		}
-		if data, err = fetch(ctx, src, root, a.limits.WithDefaults().DocumentBytes); err != nil {
+		if data, err = transport.Fetch(ctx, src, root, a.limits.WithDefaults().DocumentBytes); err != nil {
 			return err
 		}
 	}
@@ -209,7 +209,7 @@ func (a *app) printConfig(ctx context.Context, src transport.Source, asked *ocis
 	if !ok {
 		return fmt.Errorf("a manifest of type %q has no config: %w", doc.MediaType(), errdefs.ErrNotImplemented)
 	}
-	data, err := fetch(ctx, src, m.Config(), a.limits.WithDefaults().ConfigBytes)
+	data, err := transport.Fetch(ctx, src, m.Config(), a.limits.WithDefaults().ConfigBytes)
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
@@ -225,29 +225,6 @@ func (a *app) printConfig(ctx context.Context, src transport.Source, asked *ocis
 func (a *app) writeBytes(data []byte) error {
 	_, err := a.stdout.Write(data)
 	return err
-}
-
-// fetch returns the verified bytes of a blob of at most limit bytes.
-func fetch(ctx context.Context, src transport.Source, desc ocispec.Descriptor, limit int64) ([]byte, error) {
-	if desc.Size > limit {
-		return nil, fmt.Errorf("%s has %d bytes, the limit is %d: %w", desc.Digest, desc.Size, limit, errdefs.ErrResourceExhausted)
-	}
-	if desc.Size >= 0 {
-		limit = desc.Size
-	}
-	r, err := src.Open(ctx, desc, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", desc.Digest, err)
-	}
-	if desc.Size < 0 && int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s has more than %d bytes: %w", desc.Digest, limit, errdefs.ErrResourceExhausted)
-	}
-	return data, image.VerifyBytes(data, desc)
 }
 
 // jsonText is the function json of templates.

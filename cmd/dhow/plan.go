@@ -33,7 +33,7 @@ func newPlanReport(p *copy.Plan, from, to string) planReport {
 		SourceRoot: p.SourceRoot, Root: p.Root, Notes: p.Notes,
 	}
 	for _, op := range p.Ops {
-		r.Descriptors = append(r.Descriptors, entryOf(op))
+		r.Descriptors = append(r.Descriptors, op.Entry())
 		r.Bytes += max(op.Node.Desc.Size, 0)
 	}
 	r.Descriptors = append(r.Descriptors, p.Left...)
@@ -43,19 +43,6 @@ func newPlanReport(p *copy.Plan, from, to string) planReport {
 		}
 	}
 	return r
-}
-
-// entryOf is an operation as it will stand in the receipt.
-func entryOf(op copy.Op) copy.Entry {
-	e := copy.Entry{
-		MediaType: op.Node.Desc.MediaType, Digest: op.Node.Desc.Digest, Size: op.Node.Desc.Size,
-		Role: string(op.Node.Role), Platform: op.Platform, Parent: op.Node.Parent, Subject: op.Subject,
-		Action: op.Action, Reason: op.Reason,
-	}
-	if op.From.Digest != e.Digest {
-		e.From = op.From.Digest
-	}
-	return e
 }
 
 // printPlan prints a plan as a table or as JSON.

@@ -87,7 +87,7 @@ func TestKilledCopies(t *testing.T) {
 	t.Run("short", func(t *testing.T) { killCopies(t, 8, 12<<20, 0) })
 	t.Run("long", func(t *testing.T) {
 		long(t)
-		killCopies(t, 50, 1<<30, time.Second)
+		killCopies(t, 50, 640<<20, time.Second)
 	})
 }
 
