@@ -75,6 +75,22 @@ func OpenFile(root *os.Root, name string, flag int) (*os.File, error) {
 		defer dir.Close()
 		root, name = dir, base
 	}
+	for range openTries {
+		f, err := openFile(root, name, flag)
+		if f != nil || err != nil {
+			return f, err
+		}
+	}
+	return nil, changed(root, name)
+}
+
+// openTries is how often a file is opened that others replace meanwhile, as they
+// may. Once is enough but for a race that lasts microseconds.
+const openTries = 100
+
+// openFile is OpenFile of a name in the root itself. It returns nil if the file
+// is replaced meanwhile.
+func openFile(root *os.Root, name string, flag int) (*os.File, error) {
 	before, err := lstat(root, name)
 	if err != nil {
 		return nil, err
@@ -89,14 +105,11 @@ func OpenFile(root *os.Root, name string, flag int) (*os.File, error) {
 		return nil, kind(err)
 	}
 	after, err := f.Stat()
-	if err == nil && !os.SameFile(before, after) {
-		err = changed(root, name)
+	if err == nil && os.SameFile(before, after) {
+		return f, nil
 	}
-	if err != nil {
-		_ = f.Close() // it was only read
-		return nil, kind(err)
-	}
-	return f, nil
+	_ = f.Close() // nothing was written
+	return nil, kind(err)
 }
 
 // Read returns the bytes of the regular file with that path below the root. More

@@ -93,9 +93,9 @@ func (d *Destination) commit(ctx context.Context, to *target) error {
 	if err := writer.Flush(ctx); err != nil || to == nil {
 		return err
 	}
-	steps, err := d.plan(ctx, root, *to)
-	if err != nil || len(steps) == 0 {
-		return err
+	// Without the lock only the answer that nothing is to be done counts.
+	if plan, err := d.plan(ctx, root, *to); err == nil && len(plan.steps) == 0 {
+		return d.syncFound(ctx, plan.there)
 	}
 	if err := d.prepare(ctx); err != nil {
 		return err
@@ -107,13 +107,32 @@ func (d *Destination) commit(ctx context.Context, to *target) error {
 		if err != nil {
 			return err
 		}
-		// The one who had the lock may have changed everything.
-		steps, err := d.plan(ctx, root, *to)
+		plan, err := d.plan(ctx, root, *to)
 		if err == nil {
-			err = d.take(context.WithoutCancel(ctx), steps)
+			err = d.syncFound(context.WithoutCancel(ctx), plan.there)
+		}
+		if err == nil {
+			err = d.take(context.WithoutCancel(ctx), plan.steps)
 		}
 		return errors.Join(err, unlock())
 	})
+}
+
+// syncFound makes durable those of the files that Has found: others wrote them.
+func (d *Destination) syncFound(ctx context.Context, files map[string]bool) error {
+	_, writer := d.opened()
+	d.mu.Lock()
+	for name, found := range d.wanted {
+		if found && files[name] {
+			writer.Adopt(name)
+		}
+	}
+	d.mu.Unlock()
+	err := writer.Flush(ctx)
+	if errdefs.IsNotFound(err) {
+		return gone(err.Error())
+	}
+	return err
 }
 
 // take takes the steps, one after the other, each durable before the next one.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -271,6 +272,72 @@ func TestTwoWriters(t *testing.T) {
 			}
 			checkGraph(t, openSource(t, dir), s, b)
 		})
+	}
+}
+
+// Writers of one image into a new directory do not disturb one another.
+func TestManyWriters(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	root, a, _ := twoPlatforms(s, testimage.OCI)
+	sigs := map[digest.Digest][]transport.Signature{root.Digest: {[]byte("1")}, a.Digest: {[]byte("a")}}
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	writeImage(t, fresh, s, root, sigs)
+	want := contents(t, fresh)
+	for range 5 {
+		dir := filepath.Join(memoryDir(t), "image")
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { writeImage(t, dir, s, root, sigs) })
+		}
+		wg.Wait()
+		wantSame(t, "files", contents(t, dir), want)
+	}
+}
+
+// The same for what Has found and another writer removed.
+func TestFoundAndGone(t *testing.T) {
+	t.Parallel()
+	dir, s := t.TempDir(), &testimage.Store{}
+	a := s.Image(testimage.Image{Platform: platform("linux", "amd64")})
+	b := s.Image(testimage.Image{Platform: platform("linux", "arm64")})
+	writeImage(t, dir, s, a, nil)
+	d := openDestination(t, dir)
+	put(t, d, s, a)
+	writeImage(t, dir, s, b, nil)
+	_, err := d.Commit(t.Context(), []transport.Naming{{Desc: a}})
+	wantError(t, err, errdefs.ErrFailedPrecondition, "another process has replaced the image meanwhile")
+	checkGraph(t, openSource(t, dir), s, b)
+}
+
+// A switch that has begun is brought to its end.
+func TestCommitCancelled(t *testing.T) {
+	t.Parallel()
+	dir, s := t.TempDir(), &testimage.Store{}
+	a := s.Image(testimage.Image{Platform: platform("linux", "amd64")})
+	b := s.Image(testimage.Image{Platform: platform("linux", "arm64")})
+	writeImage(t, dir, s, a, map[digest.Digest][]transport.Signature{a.Digest: {[]byte("a")}})
+	d := openDestination(t, dir)
+	put(t, d, s, b)
+	ctx, cancel := context.WithCancel(t.Context())
+	returned := make(chan struct{})
+	d.before = func(step) error {
+		cancel()
+		<-returned
+		return nil
+	}
+	_, err := d.Commit(ctx, []transport.Naming{{Desc: b}})
+	close(returned)
+	wantError(t, err, context.Canceled)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		_, orphan := os.Lstat(filepath.Join(dir, manifestName(b.Digest)))
+		root, err := openSource(t, dir).Root(t.Context())
+		if err == nil && root.Digest == b.Digest && orphan != nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the root is %s, %v; its other file: %v", root.Digest, err, orphan)
+		}
 	}
 }
 

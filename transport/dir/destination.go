@@ -41,7 +41,7 @@ type Destination struct {
 	mu     sync.Mutex
 	root   *os.Root // nil while there is no directory
 	writer *durable.Writer
-	wanted map[string]bool                         // files that were Put, or asked for and there
+	wanted map[string]bool                         // files of the new image: false if Put, true if found
 	sigs   map[digest.Digest][]transport.Signature // as PutSignatures set them
 }
 
@@ -58,7 +58,7 @@ var (
 // if there is something that is not a directory, or a directory that is not empty
 // and has no valid version file. The caller closes the Destination.
 func OpenDestination(ctx context.Context, ref Reference, opts Options) (*Destination, error) {
-	if err := ctx.Err(); err != nil {
+	if err := ref.check(ctx); err != nil {
 		return nil, err
 	}
 	d := &Destination{
@@ -111,18 +111,17 @@ func (d *Destination) attach() error {
 // checkOurs refuses a directory that may hold something else than an image.
 // Files that a killed process left before it wrote the version do not count.
 func checkOurs(root *os.Root) error {
-	_, err := readVersion(root)
-	if err == nil {
-		return nil
+	// First the list: another process may be about to write the first files, and the
+	// version is the first of them.
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
 	}
-	entries, listErr := fs.ReadDir(root.FS(), ".")
-	if listErr != nil {
-		return listErr
+	isForeign := func(e fs.DirEntry) bool { return !durable.IsOurs(e.Name()) && e.Name() != lockName }
+	if _, err := readVersion(root); err != nil && slices.ContainsFunc(entries, isForeign) {
+		return fmt.Errorf("not a containers image directory, don't want to overwrite important data (%s): %w", err, errdefs.ErrFailedPrecondition) //nolint:errorlint // its kind is that of a source
 	}
-	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !durable.IsOurs(e.Name()) && e.Name() != lockName }) {
-		return nil
-	}
-	return fmt.Errorf("not a containers image directory, don't want to overwrite important data (%s): %w", err, errdefs.ErrFailedPrecondition) //nolint:errorlint // its kind is that of a source
+	return nil
 }
 
 // prepare makes the directory, if it must, and marks it as ours: with a version
@@ -173,17 +172,27 @@ func (d *Destination) opened() (*os.Root, *durable.Writer) {
 	return d.root, d.writer
 }
 
-// want notes that a file belongs to the new image.
-func (d *Destination) want(name string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.wanted[name] = true
-}
-
+// wants reports whether a file belongs to the new image.
 func (d *Destination) wants(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.wanted[name]
+	_, ok := d.wanted[name]
+	return ok
+}
+
+// notePut and noteFound note how a file of the new image came to be there.
+func (d *Destination) notePut(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wanted[name] = false
+}
+
+func (d *Destination) noteFound(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.wanted[name]; !ok {
+		d.wanted[name] = true
+	}
 }
 
 // Named implements transport.Namer. The only name is the empty one, for the image

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -356,4 +357,21 @@ func TestDestinationObeysTheContext(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// A source that does not obey the context holds nobody up.
+func TestPutLeavesASourceThatHangs(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	root := s.Image(testimage.Image{Platform: platform("linux", "amd64")})
+	d := openDestination(t, t.TempDir())
+	hang := make(chan struct{})
+	t.Cleanup(func() { close(hang) }) // before the Destination is closed
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := d.Put(ctx, transport.Node{Desc: root}, func(context.Context, int64) (io.ReadCloser, error) {
+		<-hang
+		return nil, errors.New("too late")
+	})
+	wantError(t, err, context.DeadlineExceeded)
 }

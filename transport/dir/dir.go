@@ -18,6 +18,8 @@
 package dir
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -43,6 +45,12 @@ func Parse(details string) (Reference, error) {
 		return Reference{}, fmt.Errorf("dir: the path %.256q has a NUL byte: %w", details, errdefs.ErrInvalidArgument)
 	}
 	return Reference{path: details}, nil
+}
+
+// check refuses the zero Reference, and a context that has ended.
+func (r Reference) check(ctx context.Context) error {
+	_, err := Parse(r.path)
+	return errors.Join(ctx.Err(), err)
 }
 
 // String returns what Parse was given.

@@ -19,6 +19,10 @@ func TestParse(t *testing.T) {
 		_, err := Parse(path)
 		wantError(t, err, errdefs.ErrInvalidArgument, "path")
 	}
+	_, err := OpenSource(t.Context(), Reference{}, Options{})
+	wantError(t, err, errdefs.ErrInvalidArgument, "path")
+	_, err = OpenDestination(t.Context(), Reference{}, Options{})
+	wantError(t, err, errdefs.ErrInvalidArgument, "path")
 }
 
 func FuzzParse(f *testing.F) {

@@ -81,14 +81,14 @@ func TestKilledCommit(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			old, fresh := t.TempDir(), t.TempDir()
+			old, fresh := memoryDir(t), memoryDir(t)
 			if tt.old.root.Digest != "" {
 				writeImage(t, old, s, tt.old.root, tt.old.sigs)
 			}
 			writeImage(t, fresh, s, tt.next.root, tt.next.sigs)
 			want := contents(t, fresh)
 			for n := 0; ; n++ {
-				dir := filepath.Join(t.TempDir(), "image")
+				dir := filepath.Join(memoryDir(t), "image")
 				if err := os.CopyFS(dir, os.DirFS(old)); err != nil {
 					t.Fatal(err)
 				}
@@ -101,6 +101,22 @@ func TestKilledCommit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// memoryDir returns a directory in memory where there is one: thousands of syncs
+// take long on a disk.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "dhow-test-*") //nolint:usetesting // elsewhere than TempDir
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 var errKilled = errors.New("killed")

@@ -27,6 +27,12 @@ func write(name string, data []byte) step { return step{name: name, data: data} 
 
 func remove(name string) step { return step{name: name, remove: true} }
 
+// change is what Commit does.
+type change struct {
+	steps []step
+	there map[string]bool // the contents of the new image that are there already
+}
+
 // planner finds the steps from what is in the directory to the target.
 type planner struct {
 	root *os.Root
@@ -41,7 +47,7 @@ type planner struct {
 	keep    map[string]bool
 }
 
-// plan returns the steps that Commit takes; none if all is as it shall be. Their
+// plan returns what Commit does; no steps if all is as it shall be. Their
 // order is such that nobody sees half an image wherever they end:
 //
 //  1. What the new image needs is there, under names of digests. A manifest that
@@ -62,29 +68,33 @@ type planner struct {
 // images unsigned, which a policy that asks for signatures refuses; it never sees
 // a root beside the signatures of another one. Where neither image is signed,
 // step 5 alone switches them.
-func (d *Destination) plan(ctx context.Context, root *os.Root, to target) ([]step, error) {
+func (d *Destination) plan(ctx context.Context, root *os.Root, to target) (change, error) {
+	p := planner{root: root, lim: d.opts.Limits, to: to, keep: map[string]bool{}}
 	d.mu.Lock()
-	p := planner{root: root, lim: d.opts.Limits, to: to, sigs: maps.Clone(d.sigs), keep: maps.Clone(d.wanted)}
+	p.sigs = maps.Clone(d.sigs)
+	for name := range d.wanted {
+		p.keep[name] = true
+	}
 	d.mu.Unlock()
 	var err error
 	if p.there, err = list(root); err != nil {
-		return nil, err
+		return change{}, err
 	}
 	p.signed = p.there.signatures()
 	if p.current, err = currentRoot(root, p.lim); err != nil {
-		return nil, err
+		return change{}, err
 	}
 	if p.next, err = p.named(to.root); err != nil {
-		return nil, err
+		return change{}, err
 	}
 	steps, err := p.contents(ctx)
 	if err != nil {
-		return nil, err
+		return change{}, err
 	}
 	up, down := p.versions()
 	byDigest, hide, show, err := p.signatures()
 	if err != nil {
-		return nil, err
+		return change{}, err
 	}
 	steps = slices.Concat(steps, up, byDigest, hide)
 	if p.current == nil || !slices.Equal(p.current.data, p.next.data) {
@@ -92,7 +102,8 @@ func (d *Destination) plan(ctx context.Context, root *os.Root, to target) ([]ste
 	}
 	steps = slices.Concat(steps, show, down)
 	steps = append(steps, p.removals(steps)...)
-	return steps, p.checkDirectories(steps)
+	maps.DeleteFunc(p.keep, func(name string, _ bool) bool { return !p.there.has(name) })
+	return change{steps, p.keep}, p.checkDirectories(steps)
 }
 
 // named reads a manifest or list that has a name, and so must be there.
@@ -126,8 +137,9 @@ func (p *planner) find(desc ocispec.Descriptor) (document, error) {
 	return document{}, failed
 }
 
+// gone is the error for a file that must be there.
 func gone(what string) error {
-	return fmt.Errorf("%s is not in the directory: it was not put, or another process has replaced the image meanwhile: %w", what, errdefs.ErrFailedPrecondition)
+	return fmt.Errorf("%s: it is not there: it was not put, or another process has replaced the image meanwhile: %w", what, errdefs.ErrFailedPrecondition)
 }
 
 // contents fills keep with the contents of the new image. Its steps write those

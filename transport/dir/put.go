@@ -69,7 +69,11 @@ func (d *Destination) put(ctx context.Context, node transport.Node, open transpo
 	file := durable.File{Name: fileOf(node), Digest: node.Desc.Digest, Size: node.Desc.Size}
 	first := func(ctx context.Context) (io.ReadCloser, error) { return open(ctx, 0) }
 	if isDocument(node) {
-		data, err := readDocument(ctx, node.Desc, first, d.opts.Limits.DocumentBytes)
+		var data []byte
+		err := writer.Do(ctx, func() (err error) { // a source may not obey the context
+			data, err = readDocument(ctx, node.Desc, first, d.opts.Limits.DocumentBytes)
+			return err
+		})
 		if err != nil {
 			return transport.Outcome{}, err
 		}
@@ -80,7 +84,7 @@ func (d *Destination) put(ctx context.Context, node transport.Node, open transpo
 	if err := writer.Put(ctx, file, first); err != nil {
 		return transport.Outcome{}, err
 	}
-	d.want(file.Name)
+	d.notePut(file.Name)
 	return transport.Outcome{Action: transport.Copied}, nil
 }
 
@@ -133,7 +137,7 @@ func readDocument(ctx context.Context, desc ocispec.Descriptor, open func(contex
 // has reports whether the node's bytes are there, and notes that they are wanted
 // if so. The root of the image that is there is found in manifest.json.
 func (d *Destination) has(ctx context.Context, node transport.Node) (bool, error) {
-	root, writer := d.opened()
+	root, _ := d.opened()
 	if root == nil {
 		return false, ctx.Err()
 	}
@@ -145,17 +149,13 @@ func (d *Destination) has(ctx context.Context, node transport.Node) (bool, error
 	if err != nil {
 		return false, err
 	}
-	if there {
-		writer.Adopt(name)
-	} else if isDocument(node) {
-		if there, err = d.verified(ctx, root, rootName, node); err != nil {
-			return false, err
-		}
+	if !there && isDocument(node) {
+		there, err = d.verified(ctx, root, rootName, node)
 	}
-	if there {
-		d.want(name)
+	if there && err == nil {
+		d.noteFound(name)
 	}
-	return there, nil
+	return there, err
 }
 
 // verified reports whether a file is there and has the bytes of the node. Damage

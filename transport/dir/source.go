@@ -48,7 +48,7 @@ var (
 // format; one with a malformed version is errdefs.ErrInvalidArgument, and a
 // version above 1.2 errdefs.ErrNotImplemented. The caller closes the Source.
 func OpenSource(ctx context.Context, ref Reference, opts Options) (*Source, error) {
-	if err := ctx.Err(); err != nil {
+	if err := ref.check(ctx); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(ref.path)
