@@ -33,8 +33,8 @@ type Source interface {
 	// Only the digest, and for a place that keeps them apart the media type, are
 	// used to find it; a size of -1 is not known. Content that is not there is
 	// errdefs.ErrNotFound. The bytes are not verified: whoever reads them to the
-	// end does that. Where they are
-	// those of a file, the reader may be an *os.File.
+	// end does that (see Fetch and Verify). Where they are those of a file, the
+	// reader may be an *os.File.
 	Open(ctx context.Context, desc ocispec.Descriptor, from int64) (io.ReadCloser, error)
 
 	// Close releases what the source holds. Readers that are still open may fail.
