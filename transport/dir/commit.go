@@ -130,7 +130,7 @@ func (d *Destination) syncFound(ctx context.Context, files map[string]bool) erro
 	d.mu.Unlock()
 	err := writer.Flush(ctx)
 	if errdefs.IsNotFound(err) {
-		return gone(err.Error())
+		return gone("something that was found (" + err.Error() + ")")
 	}
 	return err
 }

@@ -47,8 +47,8 @@ type planner struct {
 	keep    map[string]bool
 }
 
-// plan returns what Commit does; no steps if all is as it shall be. Their
-// order is such that nobody sees half an image wherever they end:
+// plan returns what Commit does; no steps if all is as it shall be. Their order is
+// such that nobody sees half an image wherever they end:
 //
 //  1. What the new image needs is there, under names of digests. A manifest that
 //     is only in manifest.json, and is not the new root, gets its own file.
@@ -139,7 +139,7 @@ func (p *planner) find(desc ocispec.Descriptor) (document, error) {
 
 // gone is the error for a file that must be there.
 func gone(what string) error {
-	return fmt.Errorf("%s: it is not there: it was not put, or another process has replaced the image meanwhile: %w", what, errdefs.ErrFailedPrecondition)
+	return fmt.Errorf("%s is not there: it was not put, or another process has replaced the image meanwhile: %w", what, errdefs.ErrFailedPrecondition)
 }
 
 // contents fills keep with the contents of the new image. Its steps write those

@@ -65,27 +65,35 @@ func (d *Destination) put(ctx context.Context, node transport.Node, open transpo
 	if err := d.prepare(ctx); err != nil {
 		return transport.Outcome{}, err
 	}
-	_, writer := d.opened()
-	file := durable.File{Name: fileOf(node), Digest: node.Desc.Digest, Size: node.Desc.Size}
 	first := func(ctx context.Context) (io.ReadCloser, error) { return open(ctx, 0) }
 	if isDocument(node) {
-		var data []byte
-		err := writer.Do(ctx, func() (err error) { // a source may not obey the context
-			data, err = readDocument(ctx, node.Desc, first, d.opts.Limits.DocumentBytes)
-			return err
-		})
-		if err != nil {
-			return transport.Outcome{}, err
-		}
-		// The digest of a signed schema 1 manifest is not that of the file.
-		file.Digest, file.Size = digest.FromBytes(data), int64(len(data))
-		first = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+		err = d.putDocument(ctx, node, first)
+	} else {
+		_, writer := d.opened()
+		err = writer.Put(ctx, durable.File{Name: fileOf(node), Digest: node.Desc.Digest, Size: node.Desc.Size}, first)
 	}
-	if err := writer.Put(ctx, file, first); err != nil {
+	if err != nil {
 		return transport.Outcome{}, err
 	}
-	d.notePut(file.Name)
+	d.notePut(fileOf(node))
 	return transport.Outcome{Action: transport.Copied}, nil
+}
+
+func (d *Destination) putDocument(ctx context.Context, node transport.Node, open func(context.Context) (io.ReadCloser, error)) error {
+	_, writer := d.opened()
+	var data []byte
+	err := writer.Do(ctx, func() (err error) { // a source may not obey the context
+		data, err = readDocument(ctx, node.Desc, open, d.opts.Limits.DocumentBytes)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// The digest of a signed schema 1 manifest is not that of the file.
+	file := durable.File{Name: fileOf(node), Digest: digest.FromBytes(data), Size: int64(len(data))}
+	return writer.Put(ctx, file, func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(data)), nil
+	})
 }
 
 // checkNode checks a node's descriptor.
