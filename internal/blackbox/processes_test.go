@@ -105,12 +105,7 @@ func killCopies(t *testing.T, kills int, size int, atLeast time.Duration) {
 	args := func(dst string) []string {
 		return []string{"copy", "-q", "--parallel", "1", "oci:" + src + ":new", "oci:" + dst + ":name"}
 	}
-	begin := time.Now()
-	must(t, args(filepath.Join(base, "whole"))...)
-	whole := time.Since(begin)
-	if err := os.RemoveAll(filepath.Join(base, "whole")); err != nil {
-		t.Fatal(err)
-	}
+	whole := fastest(t, filepath.Join(base, "whole"), args)
 	if whole < atLeast {
 		t.Fatalf("a copy takes %v, too short to be killed", whole)
 	}
@@ -139,6 +134,22 @@ func killCopies(t *testing.T, kills int, size int, atLeast time.Duration) {
 	if landed == 0 || (atLeast > 0 && landed < kills*4/5) {
 		t.Errorf("only %d of %d kills landed before the end", landed, kills)
 	}
+}
+
+// fastest returns how long a copy takes when nobody kills it: the least of three
+// times, since the machine may have other work.
+func fastest(t *testing.T, dst string, args func(dst string) []string) time.Duration {
+	t.Helper()
+	least := time.Hour
+	for range 3 {
+		begin := time.Now()
+		must(t, args(dst)...)
+		least = min(least, time.Since(begin))
+		if err := os.RemoveAll(dst); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return least
 }
 
 // killed starts the binary, kills it after a while, and reports whether it was
