@@ -84,6 +84,42 @@ func TestConcurrentPutsOfOneName(t *testing.T) {
 	}
 }
 
+func TestNothingIsSeenBeforeItIsSynced(t *testing.T) {
+	t.Parallel()
+	w, dir := newWriter(t)
+	synced := 0
+	w.sync = func(f *os.File) error {
+		synced++
+		for _, name := range []string{"small", "big", "new"} {
+			wantNone(t, filepath.Join(dir, name))
+		}
+		return syncData(f)
+	}
+	for _, put := range []func() error{
+		func() error { return w.Create(t.Context(), "new", []byte("new")) },
+		func() error {
+			data := randomBytes(9, smallFile+1)
+			return w.Put(t.Context(), fileOf("big", data), reads(data))
+		},
+		func() error {
+			err := w.Put(t.Context(), fileOf("small", []byte("x")), reads([]byte("x")))
+			return errors.Join(err, w.Flush(t.Context()))
+		},
+	} {
+		if err := put(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"small", "big", "new"} {
+			if err := os.Remove(filepath.Join(dir, name)); err == nil {
+				synced--
+			}
+		}
+		if synced != 0 {
+			t.Errorf("%d more syncs than files", synced)
+		}
+	}
+}
+
 func TestFailedSyncIsFinal(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("input/output error")
