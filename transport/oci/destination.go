@@ -135,6 +135,9 @@ func (d *Destination) has(ctx context.Context, desc ocispec.Descriptor) (bool, e
 	if _, err := image.ParseDigest(string(desc.Digest)); err != nil {
 		return false, err
 	}
+	if desc.Size < verify.Unknown {
+		return false, fmt.Errorf("%s has the size %d: %w", desc.Digest, desc.Size, errdefs.ErrInvalidArgument)
+	}
 	_, store := d.sites()
 	if store == nil {
 		return false, nil

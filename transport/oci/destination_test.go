@@ -180,6 +180,17 @@ func TestB04SizeLieDoesNotReplaceAGoodBlob(t *testing.T) {
 	}
 }
 
+func TestB07NegativeSize(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	layer := s.Put(ocispec.MediaTypeImageLayerGzip, []byte("layer"))
+	layer.Size = -2
+	d := openDestination(t, filepath.Join(t.TempDir(), "layout"))
+	if _, err := d.Put(t.Context(), transport.Node{Desc: layer, Role: image.RoleLayer}, opener(s, layer)); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("Put: %v", err)
+	}
+}
+
 func TestB08HugeSizeIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	s := &testimage.Store{}
