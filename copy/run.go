@@ -114,10 +114,10 @@ func (r *run) node(ctx context.Context, t *task) error {
 	s := &stream{run: r, op: t.op}
 	out, err := r.dst.Put(ctx, t.op.Node, s.open)
 	switch {
-	case err != nil && s.absent && isForeign(t.op.From.MediaType):
+	case err != nil && s.absent.Load() && isForeign(t.op.From.MediaType):
 		r.report(t, outcome{Skipped, "not at the source; a nondistributable layer is had from its URLs"})
 		return nil
-	case err != nil && s.absent:
+	case err != nil && s.absent.Load():
 		return r.failed(t, unavailable(errors.New("missing at the source"), err))
 	case err != nil:
 		return r.failed(t, err)

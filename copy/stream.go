@@ -17,7 +17,7 @@ import (
 type stream struct {
 	run    *run
 	op     *Op
-	absent bool // the source said that it does not have them
+	absent atomic.Bool // the source said that it does not have them
 }
 
 // open is a transport.Opener.
@@ -31,7 +31,7 @@ func (s *stream) open(ctx context.Context, from int64) (io.ReadCloser, error) {
 	}
 	r, err := s.run.src.Open(ctx, s.op.From, from)
 	if err != nil {
-		s.absent = errdefs.IsNotFound(err)
+		s.absent.Store(errdefs.IsNotFound(err))
 		return nil, fmt.Errorf("at the source: %w", err)
 	}
 	if f, ok := r.(*os.File); ok {

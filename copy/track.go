@@ -76,6 +76,9 @@ func (t *tracker) restart(op *Op, from int64) *atomic.Int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	moved := t.active[op]
+	if moved == nil {
+		moved = new(atomic.Int64) // a cancelled node that nobody waits for
+	}
 	moved.Store(from)
 	return moved
 }

@@ -41,7 +41,8 @@ type Source interface {
 	Close() error
 }
 
-// Opener opens the bytes of one node at an offset, as often as it is called.
+// Opener opens the bytes of one node at an offset, as often as it is called. It may
+// be called concurrently, and also when a Put that was cancelled has returned.
 type Opener func(ctx context.Context, from int64) (io.ReadCloser, error)
 
 // Node is one vertex of an image's graph on its way into a Destination.
