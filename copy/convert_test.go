@@ -204,3 +204,61 @@ func TestFormat(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedTypeIsTriedInAnotherForm copies to places that find out only when
+// they are sent a document that they do not take it.
+func TestRefusedTypeIsTriedInAnotherForm(t *testing.T) {
+	t.Parallel()
+	refuse := func(types ...string) func(transport.Node) error {
+		return func(n transport.Node) error {
+			if slices.Contains(types, n.Desc.MediaType) {
+				return &transport.TypeRefusedError{MediaType: n.Desc.MediaType, Err: errdefs.ErrInvalidArgument}
+			}
+			return nil
+		}
+	}
+	tests := []struct {
+		name string
+		fail func(transport.Node) error
+		opts copy.Options
+		root string
+		text []string
+	}{
+		{
+			name: "OCI is refused", fail: refuse(ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex),
+			root: image.MediaTypeDockerList,
+		},
+		{
+			name: "OCI is refused, digests are to be preserved", fail: refuse(ocispec.MediaTypeImageManifest),
+			opts: copy.Options{PreserveDigests: true}, text: []string{"was refused", "digests are to be preserved"},
+		},
+		{
+			name: "everything is refused", fail: refuse(ocispec.MediaTypeImageManifest, image.MediaTypeDockerManifest),
+			text: []string{`type "` + ocispec.MediaTypeImageManifest + `" was refused`, `type "` + image.MediaTypeDockerManifest + `" was refused`},
+		},
+		{
+			name: "another error is no reason", text: []string{"boom"},
+			fail: func(transport.Node) error { return errors.New("boom") },
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var src place
+			src.root = src.Index(src.Image(testimage.Image{Platform: linux("amd64", "")}))
+			dst := place{fail: tt.fail}
+			_, err := copy.Image(t.Context(), &dst, &src, tt.opts)
+			if len(tt.text) == 0 {
+				if err != nil || dst.root.MediaType != tt.root {
+					t.Fatalf("root %q (%v), want %s", dst.root.MediaType, err, tt.root)
+				}
+				return
+			}
+			for _, text := range tt.text {
+				if err == nil || !strings.Contains(err.Error(), text) {
+					t.Errorf("error %v; want it to say %q", err, text)
+				}
+			}
+		})
+	}
+}

@@ -2,8 +2,13 @@ package copy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/transport"
 )
 
@@ -11,21 +16,49 @@ import (
 // that belongs to it, and moves the destination's name to it at the end. It
 // neither opens nor closes the two places.
 //
+// Where the destination refuses the type of a document, the image is converted to
+// the next type that it may take, unless it must not change; nothing else is a
+// reason to convert. The error then lists every attempt.
+//
 // The receipt is not nil where nodes have been moved, even if there is an error:
 // then no name has moved, and repeating the copy moves what is missing. Kinds of
 // errors: those of the two places and of Load, Decide and Run.
 func Image(ctx context.Context, dst transport.Destination, src transport.Source, opts Options) (*Receipt, error) {
-	plan, err := Prepare(ctx, dst, src, opts)
-	if err != nil {
-		return nil, err
+	acc := acceptsOf(dst)
+	var refused []error
+	for {
+		plan, err := prepare(ctx, acc, src, opts)
+		if err != nil {
+			return nil, errors.Join(append(refused, err)...)
+		}
+		receipt, err := Run(ctx, dst, src, plan, opts)
+		var refusal *transport.TypeRefusedError
+		if !errors.As(err, &refusal) || !without(&acc, refusal.MediaType) {
+			return receipt, errors.Join(append(refused, err)...)
+		}
+		refused = append(refused, err)
 	}
-	return Run(ctx, dst, src, plan, opts)
+}
+
+// without takes a type out of what a destination accepts, and reports whether
+// there is another one to try.
+func without(acc *transport.Accepts, mediaType string) bool {
+	types := acc.Types
+	if len(types) == 0 {
+		types = []string{ocispec.MediaTypeImageManifest, image.MediaTypeDockerManifest, ocispec.MediaTypeImageIndex, image.MediaTypeDockerList}
+	}
+	acc.Types = slices.DeleteFunc(slices.Clone(types), func(t string) bool { return t == mediaType })
+	return len(acc.Types) < len(types) &&
+		slices.ContainsFunc(acc.Types, func(t string) bool { return image.IsList(t) == image.IsList(mediaType) })
 }
 
 // Prepare loads the image and decides what a copy to the destination would do.
 // It writes nothing.
 func Prepare(ctx context.Context, dst transport.Destination, src transport.Source, opts Options) (*Plan, error) {
-	acc := acceptsOf(dst)
+	return prepare(ctx, acceptsOf(dst), src, opts)
+}
+
+func prepare(ctx context.Context, acc transport.Accepts, src transport.Source, opts Options) (*Plan, error) {
 	loaded, err := Load(ctx, src, acc, opts)
 	if err != nil {
 		return nil, fmt.Errorf("reading the source: %w", err)

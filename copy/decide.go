@@ -258,7 +258,7 @@ func (d *decider) add(op Op) {
 	if op.Platform == "" {
 		op.Platform = platformOf(op.Node.Desc.Platform)
 	}
-	op.Subject = d.subject
+	op.Subject, op.Node.Subject = d.subject, d.subject
 	d.ops[op.Node.Desc.Digest] = len(d.plan.Ops)
 	d.plan.Ops = append(d.plan.Ops, op)
 }

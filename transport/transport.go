@@ -12,6 +12,7 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
@@ -55,6 +56,9 @@ type Node struct {
 	// Parent is the manifest or list whose child the node is first met as;
 	// empty for a root.
 	Parent digest.Digest
+	// Subject is the digest that the graph of the node belongs to, if it is that of
+	// a referrer or of a digest tag; else empty.
+	Subject digest.Digest
 	// Index is the node's position among its parent's children of that role,
 	// from 0.
 	Index int
@@ -78,6 +82,21 @@ const (
 	Mounted Action = "mounted" // the place took them from another name of its own
 )
 
+// TypeRefusedError is the error of a Put or Commit where the place does not take
+// documents of a type, so that the image may be tried again in another form.
+type TypeRefusedError struct {
+	MediaType string
+	Err       error // what the place said
+}
+
+// Error returns what was refused and what the place said.
+func (e *TypeRefusedError) Error() string {
+	return fmt.Sprintf("type %q was refused: %v", e.MediaType, e.Err)
+}
+
+// Unwrap returns what the place said.
+func (e *TypeRefusedError) Unwrap() error { return e.Err }
+
 // Naming is one name to be moved by Commit.
 type Naming struct {
 	// Name is the name to move. Empty stands for what the destination's own
@@ -98,7 +117,8 @@ type Naming struct {
 type Destination interface {
 	// Put makes the bytes of the node present. It verifies them against the
 	// descriptor before they count; bytes that do not match are
-	// errdefs.ErrDataLoss and leave nothing behind. It is idempotent, may call
+	// errdefs.ErrDataLoss and leave nothing behind. A type that the place does not
+	// take is a *TypeRefusedError. It is idempotent, may call
 	// open more than once and at any offset, and closes what it opened. The
 	// caller puts children before parents.
 	Put(ctx context.Context, node Node, open Opener) (Outcome, error)
