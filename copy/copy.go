@@ -25,19 +25,27 @@ import (
 // errors: those of the two places and of Load, Decide and Run.
 func Image(ctx context.Context, dst transport.Destination, src transport.Source, opts Options) (*Receipt, error) {
 	acc := acceptsOf(dst)
-	var refused []error
+	var refused error
 	for {
 		plan, err := prepare(ctx, acc, src, opts)
 		if err != nil {
-			return nil, errors.Join(append(refused, err)...)
+			return nil, after(refused, err)
 		}
 		receipt, err := Run(ctx, dst, src, plan, opts)
 		var refusal *transport.TypeRefusedError
 		if !errors.As(err, &refusal) || !without(&acc, refusal.MediaType) {
-			return receipt, errors.Join(append(refused, err)...)
+			return receipt, after(refused, err)
 		}
-		refused = append(refused, err)
+		refused = after(refused, err)
 	}
+}
+
+// after returns the error of an attempt with those of the attempts before it.
+func after(before, err error) error {
+	if before == nil || err == nil {
+		return err
+	}
+	return fmt.Errorf("%w; before that, %w", err, before)
 }
 
 // without takes a type out of what a destination accepts, and reports whether
