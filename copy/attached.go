@@ -90,8 +90,8 @@ func (l *loader) attachedTo(ctx context.Context, subjects []digest.Digest, tags 
 // passes over those that do not really.
 func (l *loader) referrersOf(ctx context.Context, subject digest.Digest) ([]Attached, error) {
 	src, ok := l.src.(transport.Referrers)
-	if !ok || l.opts.NoReferrers {
-		return nil, nil
+	if !ok || (l.opts.NoReferrers && !l.opts.mayEdit()) {
+		return nil, nil // but what may be edited must be known to be signed
 	}
 	descs, err := src.Referrers(ctx, subject)
 	if err != nil {
@@ -147,7 +147,7 @@ func isSignature(artifactType string) bool {
 // .sbom by the digest that they are made of.
 func (l *loader) digestTags(ctx context.Context) (map[digest.Digest][]string, error) {
 	src, ok := l.src.(transport.Lister)
-	if !ok || l.opts.NoDigestTags {
+	if !ok || (l.opts.NoDigestTags && !l.opts.mayEdit()) {
 		return nil, nil
 	}
 	tags := map[digest.Digest][]string{}

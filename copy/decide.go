@@ -100,7 +100,7 @@ func (d *decider) image() error {
 	if root.Platform == nil && !image.IsList(root.MediaType) {
 		root.Platform = d.platformOfImage()
 	}
-	d.notePlatform(root)
+	d.noteSelection(root)
 	d.plan.Root = root
 	d.plan.Names = append(d.plan.Names, transport.Naming{Desc: root, Within: d.Within})
 	return nil
@@ -119,16 +119,32 @@ func (d *decider) platformOfImage() *ocispec.Platform {
 	return &c.Platform
 }
 
-// notePlatform says so if a platform was asked of an image that is not a list
-// and has another one.
-func (d *decider) notePlatform(root ocispec.Descriptor) {
-	asked := d.opts.Selection.Platforms
-	if image.IsList(d.Root.MediaType) || len(asked) == 0 || root.Platform == nil {
+// noteSelection says so if something was asked of an image that is not a list and
+// that it is not: what is selected of a list is ignored for a single image.
+func (d *decider) noteSelection(root ocispec.Descriptor) {
+	if image.IsList(d.Root.MediaType) {
 		return
 	}
-	if _, err := platform.Select(platform.CopyOne, &asked[0], []ocispec.Descriptor{root}, d.opts.Selection.Match); err != nil {
-		d.note("the source is a single image for %s: %s could not be chosen", platform.Format(*root.Platform), platform.Format(asked[0]))
+	is := "a single image"
+	if p := platformOf(root.Platform); p != "" {
+		is += " for " + p
 	}
+	for _, asked := range d.opts.Selection.Platforms {
+		if root.Platform == nil || !d.serves(asked, root) {
+			d.note("the source is %s: %s could not be chosen", is, platform.Format(asked))
+		}
+	}
+	for _, asked := range d.opts.Selection.Instances {
+		if asked != root.Digest {
+			d.note("the source is %s: instance %s could not be chosen", is, asked)
+		}
+	}
+}
+
+// serves reports whether a single image would have been chosen for a platform.
+func (d *decider) serves(asked ocispec.Platform, root ocispec.Descriptor) bool {
+	_, err := platform.Select(platform.CopyOne, &asked, []ocispec.Descriptor{root}, d.opts.Selection.Match)
+	return err == nil
 }
 
 func (d *decider) note(format string, args ...any) {

@@ -20,6 +20,10 @@ func (d *decider) attachedGraphs() error {
 		root := a.Graph.Root
 		now, carried := d.decided[a.Subject]
 		switch {
+		case a.Name == "" && d.opts.NoReferrers:
+			d.leave(root, Skipped, "referrers are not to be carried")
+		case a.Name != "" && d.opts.NoDigestTags:
+			d.leave(root, Skipped, "digest tags are not to be carried")
 		case a.Signature && d.opts.RemoveSignatures:
 			d.leave(root, Skipped, "signatures are to be removed")
 		case !carried:

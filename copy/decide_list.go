@@ -72,7 +72,7 @@ func (d *decider) list(n *image.Node, list *image.List) (ocispec.Descriptor, err
 		}
 		made := edited.Descriptor()
 		desc.MediaType, desc.Digest, desc.Size, desc.Data = made.MediaType, made.Digest, made.Size, nil
-		d.note("%s became %s: what refers to it there does not apply here", describe(n), desc.Digest)
+		d.note("%s became %s", describe(n), desc.Digest)
 	}
 	op.Node.Desc, op.Data = desc, edited.Bytes()
 	d.add(op)

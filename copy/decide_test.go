@@ -112,7 +112,9 @@ func TestDecideSelects(t *testing.T) {
 				moved: func(s *sample) []ocispec.Descriptor {
 					return []ocispec.Descriptor{s.root, s.arm64, s.armv7, s.attested[1]}
 				},
-				left: func(s *sample) []ocispec.Descriptor { return []ocispec.Descriptor{s.amd64, s.windows, s.attested[0]} },
+				left: func(s *sample) []ocispec.Descriptor {
+					return []ocispec.Descriptor{s.amd64, s.windows, s.attested[0], s.sbom, s.instanceSBOM, s.names[s.tag], s.names[s.instanceTag]}
+				},
 			},
 		},
 		{
@@ -169,6 +171,26 @@ func TestDecideSelects(t *testing.T) {
 				s.referrers[s.root.Digest] = []ocispec.Descriptor{s.Referrer(s.root, "application/vnd.cncf.notary.signature", "sig")}
 			},
 			want: want{kind: errdefs.ErrFailedPrecondition, text: "signed by referrer sha256:"},
+		},
+		{
+			name:   "strip: signed by what is not to be carried",
+			opts:   copy.Options{Selection: some(copy.Strip, linux("arm64", "")), NoReferrers: true, NoDigestTags: true},
+			change: func(s *sample) { tag, d := s.CosignTag(s.root, "sig"); s.names[tag] = d },
+			want:   want{kind: errdefs.ErrFailedPrecondition, text: `.sig"`},
+		},
+		{
+			name: "convert: signed by what is not to be carried",
+			opts: copy.Options{Format: copy.Docker, NoReferrers: true, NoDigestTags: true},
+			change: func(s *sample) {
+				s.referrers[s.arm64.Digest] = []ocispec.Descriptor{s.Referrer(s.arm64, "application/vnd.dev.sigstore.bundle.v0.3+json", "sig")}
+			},
+			want: want{kind: errdefs.ErrFailedPrecondition, text: "signed by referrer sha256:"},
+		},
+		{
+			name:   "one: the chosen instance is missing at the source",
+			opts:   copy.Options{Selection: copy.Selection{Mode: copy.One, Platforms: []ocispec.Platform{linux("arm", "v7")}}},
+			change: func(s *sample) { s.Delete(s.armv7.Digest) },
+			want:   want{kind: errdefs.ErrUnavailable, text: "(linux/arm/v7)"},
 		},
 		{
 			name: "strip: signed, but signatures are to be removed",
@@ -301,6 +323,40 @@ func (s *sample) everything() []ocispec.Descriptor {
 // digest.
 func (s *sample) hostImage() ocispec.Descriptor {
 	return s.Image(testimage.Image{Platform: platform.Host(), Name: "host"})
+}
+
+// TestSelectionOfSingleImage shows that what is selected is ignored for an image
+// that is not a list, but not silently.
+func TestSelectionOfSingleImage(t *testing.T) {
+	t.Parallel()
+	other := digest.FromString("other")
+	for name, tt := range map[string]struct {
+		selection copy.Selection
+		notes     []string
+	}{
+		"its platform":      {copy.Selection{Mode: copy.One, Platforms: []ocispec.Platform{linux("arm64", "")}}, nil},
+		"another platform":  {copy.Selection{Mode: copy.One, Platforms: []ocispec.Platform{linux("amd64", "")}}, []string{"for linux/arm64/v8: linux/amd64 could not"}},
+		"several platforms": {some(copy.Keep, linux("arm64", ""), linux("s390x", ""), linux("amd64", "")), []string{"linux/s390x could not", "linux/amd64 could not"}},
+		"its digest and another one": {
+			copy.Selection{Mode: copy.Some, Instances: []digest.Digest{newSample().arm64.Digest, other}}, []string{other.String() + " could not"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			src := newSample()
+			src.root = src.arm64
+			src.root.Platform = nil
+			rec := mustCopy(t, &place{}, src, copy.Options{Selection: tt.selection})
+			if len(rec.Notes) != len(tt.notes) {
+				t.Fatalf("notes %q, want %q", rec.Notes, tt.notes)
+			}
+			for i, want := range tt.notes {
+				if !strings.Contains(rec.Notes[i], want) {
+					t.Errorf("note %q, want %q", rec.Notes[i], want)
+				}
+			}
+		})
+	}
 }
 
 func TestOptionsThatContradict(t *testing.T) {

@@ -80,6 +80,7 @@ func Load(ctx context.Context, src transport.Source, acc transport.Accepts, opts
 			return nil, err
 		}
 	}
+	opts.log().Debug("loaded an image", "root", root.Digest, "descriptors", len(l.Graph.Nodes()), "attached", len(l.Attached))
 	return &l.Loaded, nil
 }
 
@@ -158,6 +159,9 @@ func (l *loader) one(ctx context.Context, lists *image.Graph) error {
 	l.Within = l.Root.Digest
 	l.leaveBehind(lists, chosen)
 	l.Graph, err = l.walk(ctx, chosen, nil)
+	if errdefs.IsNotFound(err) {
+		return unavailable(fmt.Errorf("instance %s%s of %s is missing at the source", chosen.Digest, platformSuffix(chosen.Platform), l.Root.Digest), err)
+	}
 	return err
 }
 

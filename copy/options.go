@@ -98,6 +98,17 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// mayEdit reports whether documents may be written in another form than they have.
+func (o Options) mayEdit() bool { return o.Format != AsIs || o.Selection.Absent == Strip }
+
+// log is the logger, never nil.
+func (o Options) log() *slog.Logger {
+	if o.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return o.Logger
+}
+
 // check refuses options that contradict one another.
 func (o Options) check() error {
 	s := o.Selection

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -26,6 +27,8 @@ func Run(ctx context.Context, dst transport.Destination, src transport.Source, p
 	r := &run{src: src, dst: dst, plan: plan, done: make([]outcome, len(plan.Ops)), track: newTracker(plan, opts.Events)}
 	r.has, _ = dst.(transport.Presence)
 	defer r.track.close()
+	r.log = opts.log()
+	r.log.Debug("running a plan", "root", plan.Root.Digest, "nodes", len(plan.Ops), "left", len(plan.Left))
 
 	err := r.nodes(ctx, opts)
 	if err == nil {
@@ -41,6 +44,7 @@ type run struct {
 	has   transport.Presence // nil where the destination cannot tell
 	plan  *Plan
 	track *tracker
+	log   *slog.Logger
 
 	mu    sync.Mutex
 	done  []outcome // by operation
@@ -136,6 +140,7 @@ func (r *run) report(t *task, o outcome) {
 	r.done[t.index] = o
 	r.mu.Unlock()
 	r.track.finished(t.op, o)
+	r.log.Debug("put a node", "role", t.op.Node.Role, "digest", t.op.Node.Desc.Digest, "action", o.action)
 }
 
 // failed says which node an error is about.
@@ -170,6 +175,7 @@ func (r *run) finish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("moving names at the destination: %w", err)
 	}
+	r.log.Info("moved the names", "root", r.plan.Root.Digest, "names", len(r.plan.Names))
 	r.track.committed()
 	return nil
 }
