@@ -48,6 +48,7 @@ func TestPlaces(t *testing.T) {
 		"other files are no drop-ins":      {files: tree{system: searching("found.test"), "etc/containers/registries.conf.d/1.conf.bak": "]", "etc/containers/registries.conf.d/2.conf/x.conf": "]"}, want: "found.test"},
 		"a drop-in for root":               {files: one("etc/containers/registries.rootful.conf.d/1.conf"), want: "found.test"},
 		"for root, but another one asks":   {files: one("etc/containers/registries.rootful.conf.d/1.conf"), uid: 1000},
+		"the user has no such place":       {files: one("home/.config/containers/registries.rootful.conf.d/1.conf")},
 		"for others":                       {files: one("etc/containers/registries.rootless.conf.d/1.conf"), uid: 1000, want: "found.test"},
 		"for others, but root asks":        {files: one("etc/containers/registries.rootless.conf.d/1.conf")},
 		"for one user":                     {files: one("usr/share/containers/registries.rootless.conf.d/1000/1.conf"), uid: 1000, want: "found.test"},
