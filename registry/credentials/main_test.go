@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 	if file := os.Getenv("TEST_LOGIN_FILE"); file != "" {
 		os.Exit(loginMain(file))
 	}
+	// A process with the race detector waits for a second before it exits, unless:
+	if err := os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
