@@ -85,6 +85,9 @@ func TestSignalWhileCopying(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != 1 || last != "dhow: stopped: interrupt signal received" {
 		t.Errorf("exit code %d, last line %q", cmd.ProcessState.ExitCode(), last)
 	}
+	if left, err := filepath.Glob(filepath.Join(w.dir, "out", ".dhow-ingest*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q (%v)", left, err)
+	}
 	if r := w.run(t, "inspect", "oci:out:x"); r.code == 0 || r.stdout != "" {
 		t.Errorf("inspect after the signal: %+v", r)
 	}

@@ -78,7 +78,7 @@ func (w *Writer) syncGroup(g *group) error {
 	for _, t := range g.files {
 		t.startWriteBack()
 	}
-	err := parallel(len(g.files), func(i int) error { return g.files[i].finish() })
+	err := w.parallel(len(g.files), func(i int) error { return g.files[i].finish() })
 	for i, t := range g.files {
 		if err == nil {
 			err = w.publish(t)
@@ -127,9 +127,9 @@ func (w *Writer) flush() error {
 	if err != nil {
 		return err
 	}
-	err = parallel(len(adopted), func(i int) error { return syncFile(w.root, adopted[i]) })
+	err = w.parallel(len(adopted), func(i int) error { return syncFile(w.root, adopted[i]) })
 	if err == nil {
-		err = parallel(len(dirty), func(i int) error { return syncDir(w.root, dirty[i]) })
+		err = w.parallel(len(dirty), func(i int) error { return syncDir(w.root, dirty[i]) })
 	}
 	if err != nil {
 		w.mu.Lock()
@@ -141,8 +141,8 @@ func (w *Writer) flush() error {
 }
 
 // parallel calls do for 0 to n-1, some at once, and returns the first error of
-// those that it called; after one it calls no more.
-func parallel(n int, do func(i int) error) error {
+// those that it called; after one it calls no more, nor after Close.
+func (w *Writer) parallel(n int, do func(i int) error) error {
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
@@ -160,7 +160,11 @@ func parallel(n int, do func(i int) error) error {
 				if stop {
 					return
 				}
-				if err := do(i); err != nil {
+				err := w.checkOpen()
+				if err == nil {
+					err = do(i)
+				}
+				if err != nil {
 					mu.Lock()
 					if first == nil {
 						first = err

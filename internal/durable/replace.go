@@ -98,11 +98,8 @@ func (w *Writer) open() (*ingest, error) {
 
 // publish gives a synced file its name, or discards it if the Writer is closed.
 func (w *Writer) publish(t *temp) error {
-	w.mu.Lock()
-	closed := w.closed
-	w.mu.Unlock()
-	err := os.ErrClosed
-	if closed {
+	err := w.checkOpen()
+	if err != nil {
 		err = errors.Join(err, t.discard())
 	} else {
 		err = t.rename()

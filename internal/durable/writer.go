@@ -23,10 +23,6 @@ import (
 	"github.com/dhowhq/dhow/internal/verify"
 )
 
-// closeWait is how long Close waits for work that a cancelled call left behind,
-// a sync that takes its time usually. It ends on its own.
-const closeWait = 100 * time.Millisecond
-
 // Options are those of a Writer. The zero value is the default.
 type Options struct {
 	// Logger is told of what was swept and what could not be; nil: nobody.
@@ -50,6 +46,7 @@ type Writer struct {
 	log     *slog.Logger
 	buffers sync.Pool            // of *[]byte
 	sync    func(*os.File) error // makes a new file's data durable
+	wait    time.Duration        // of Close
 
 	prep   sync.Mutex      // only jobs take it, for they may be long; before mu
 	ingest *ingest         // nil before the first write
@@ -81,6 +78,7 @@ func NewWriter(root *os.Root, opts Options) *Writer {
 		log:     log,
 		buffers: sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }},
 		sync:    syncData,
+		wait:    closeWait,
 		known:   map[string]bool{".": true},
 		dirty:   map[string]bool{},
 		adopted: map[string]bool{},
@@ -127,7 +125,11 @@ func (w *Writer) put(ctx context.Context, f File, check *verify.Verifier, open f
 	if err != nil {
 		return err
 	}
-	if err := w.fill(ctx, tmp, check, open); err != nil {
+	err = w.fill(ctx, tmp, check, open)
+	if err == nil {
+		err = ctx.Err() // the sync may take long
+	}
+	if err != nil {
 		return errors.Join(err, tmp.discard())
 	}
 	if check.Seen() <= smallFile {
@@ -177,82 +179,6 @@ func (w *Writer) Adopt(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.adopted[name] = true
-}
-
-// Close removes what is held back, and the ingest directory.
-func (w *Writer) Close() error {
-	w.mu.Lock()
-	if w.closed {
-		w.mu.Unlock()
-		return nil
-	}
-	w.closed = true
-	if w.jobs == 0 {
-		w.mu.Unlock()
-		return w.cleanUp()
-	}
-	w.mu.Unlock()
-	select {
-	case <-w.idle:
-	case <-time.After(closeWait):
-	}
-	return nil
-}
-
-// Do runs a job and waits for it as long as the context lasts. The job goes on
-// after that, so it must clean up after itself; Close lets it end.
-//
-// All methods that write do so by a job. A caller that writes several files under
-// a lock needs a job for all of it, lock and unlock included, and inside of it
-// contexts that are not cancelled: else the lock could be free while the last
-// write still goes on.
-func (w *Writer) Do(ctx context.Context, job func() error) error {
-	w.mu.Lock()
-	if w.closed {
-		w.mu.Unlock()
-		return fmt.Errorf("writing to %s: %w", w.root.Name(), os.ErrClosed)
-	}
-	w.jobs++
-	w.mu.Unlock()
-
-	done := make(chan error, 1)
-	go func() {
-		err := job()
-		w.jobDone() // first: a Close that comes after Do must not find a job
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("writing to %s: %w", w.root.Name(), ctx.Err())
-	}
-}
-
-func (w *Writer) jobDone() {
-	w.mu.Lock()
-	w.jobs--
-	last := w.closed && w.jobs == 0
-	w.mu.Unlock()
-	if !last {
-		return
-	}
-	if err := w.cleanUp(); err != nil {
-		w.log.Warn("cleaning up after a cancelled write", "error", err)
-	}
-	close(w.idle)
-}
-
-// cleanUp runs once, when the Writer is closed and no job is left.
-func (w *Writer) cleanUp() error {
-	var errs []error
-	if w.filling != nil {
-		errs = append(errs, w.filling.discard())
-	}
-	if w.ingest != nil {
-		errs = append(errs, w.ingest.close())
-	}
-	return errors.Join(errs...)
 }
 
 // acquire makes the caller the only one that Puts that name.

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,7 +176,7 @@ func TestCancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			w := NewWriter(openRoot(t, dir), Options{})
-			w.sync = tc.sync
+			w.sync, w.wait = tc.sync, 100*time.Millisecond
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 			defer cancel()
 			start := time.Now()
@@ -186,7 +188,7 @@ func TestCancel(t *testing.T) {
 				t.Errorf("Put: %v", err)
 			}
 			start = time.Now()
-			if err := w.Close(); err != nil || time.Since(start) > 3*closeWait {
+			if err := w.Close(); err != nil || time.Since(start) > 3*w.wait {
 				t.Errorf("Close: %v after %v", err, time.Since(start))
 			}
 		})
@@ -198,6 +200,7 @@ func TestWorkOutlivesCloseAndCleansUp(t *testing.T) {
 	dir := t.TempDir()
 	root := openRoot(t, dir)
 	w := NewWriter(root, Options{})
+	w.wait = time.Millisecond
 	release := make(chan struct{})
 	w.sync = func(*os.File) error { <-release; return nil }
 	data := randomBytes(7, smallFile+1)
@@ -222,6 +225,67 @@ func TestWorkOutlivesCloseAndCleansUp(t *testing.T) {
 		t.Errorf("Put after Close: %v", err)
 	}
 }
+
+// Close returns when what a cancelled Put left behind has ended and been removed.
+func TestCloseWaitsForCancelledWork(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"big": smallFile + 1, "group": 10} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			w := NewWriter(openRoot(t, dir), Options{})
+			ctx, cancel := context.WithCancel(t.Context())
+			var syncs atomic.Int32
+			w.sync = func(*os.File) error {
+				syncs.Add(1)
+				cancel()
+				time.Sleep(300 * time.Millisecond)
+				return nil
+			}
+			var err error
+			for i := 0; i < groupSize && err == nil; i++ {
+				data := append(randomBytes(8, size), byte(i))
+				err = w.Put(ctx, fileOf(fmt.Sprint(i), data), reads(data))
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("Put: %v", err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			entries, err := os.ReadDir(dir)
+			if err != nil || len(entries) > 0 {
+				t.Errorf("left behind: %v (%v)", entries, err)
+			}
+			if n := syncs.Load(); n > syncers {
+				t.Errorf("%d files were synced, want no more than had begun", n)
+			}
+		})
+	}
+}
+
+// What was read in vain, for nobody waits for it, is not synced.
+func TestCancelledPutIsNotSynced(t *testing.T) {
+	t.Parallel()
+	w, _ := newWriter(t)
+	w.sync = func(*os.File) error { t.Error("synced"); return nil }
+	ctx, cancel := context.WithCancel(t.Context())
+	data := randomBytes(9, smallFile+1)
+	err := w.Put(ctx, fileOf("file", data), func(context.Context) (io.ReadCloser, error) {
+		return &lastRead{bytes.NewReader(data), cancel}, nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Put: %v", err)
+	}
+}
+
+// lastRead calls back when it is closed, after its last byte was read.
+type lastRead struct {
+	io.Reader
+	done func()
+}
+
+func (r *lastRead) Close() error { r.done(); return nil }
 
 func TestAdopt(t *testing.T) {
 	t.Parallel()
