@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -21,6 +22,8 @@ func TestVerify(t *testing.T) {
 	desc := ocispec.Descriptor{Digest: digest.FromString(right), Size: int64(len(right))}
 	unsized := desc
 	unsized.Size = -1
+	huge := desc
+	huge.Size = math.MaxInt64
 	broken := errors.New("the cable was cut")
 	for name, tc := range map[string]struct {
 		desc ocispec.Descriptor
@@ -31,6 +34,7 @@ func TestVerify(t *testing.T) {
 		"byte by byte":   {desc, iotest.OneByteReader(strings.NewReader(right)), nil},
 		"data with EOF":  {desc, iotest.DataErrReader(strings.NewReader(right)), nil},
 		"size not known": {unsized, strings.NewReader(right), nil},
+		"size 2^63-1":    {huge, strings.NewReader(right), errdefs.ErrDataLoss},
 		"other bytes":    {desc, strings.NewReader("The bytes of a blob"), errdefs.ErrDataLoss},
 		"too few":        {desc, strings.NewReader(right[1:]), errdefs.ErrDataLoss},
 		"too many":       {desc, strings.NewReader(right + "!"), errdefs.ErrDataLoss},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -134,6 +135,25 @@ func TestPutRefusesFilesThatDoNotMatch(t *testing.T) {
 			}
 			if left := leftovers(t, dir); len(left) > 0 || w.Has("file", digest.FromBytes(data)) {
 				t.Errorf("left behind: %q", left)
+			}
+			wantNone(t, filepath.Join(dir, "file"))
+		})
+	}
+}
+
+func TestPutOfAHugeSize(t *testing.T) {
+	t.Parallel()
+	data := randomBytes(4, 100)
+	for name, open := range map[string]func(context.Context) (io.ReadCloser, error){
+		"from a stream": reads(data), "from a file": readsFile(t, data),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, dir := newWriter(t)
+			f := fileOf("file", data)
+			f.Size = math.MaxInt64
+			if err := w.Put(t.Context(), f, open); !errors.Is(err, errdefs.ErrDataLoss) {
+				t.Errorf("Put: %v; want data loss", err)
 			}
 			wantNone(t, filepath.Join(dir, "file"))
 		})

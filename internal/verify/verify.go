@@ -54,10 +54,10 @@ func (v *Verifier) Write(p []byte) (int, error) {
 // Room returns how many of n bytes are worth reading next: enough to see one
 // byte beyond the size, and no more.
 func (v *Verifier) Room(n int) int {
-	if v.size < 0 {
-		return n
+	if left := v.size - v.seen; v.size >= 0 && left < int64(n) {
+		return int(left) + 1 // n at most; left+1 alone might overflow
 	}
-	return int(min(int64(n), v.size-v.seen+1))
+	return n
 }
 
 // Seen returns the number of bytes written so far.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -40,6 +41,7 @@ func TestStream(t *testing.T) {
 		"B03 other bytes":      {strings.NewReader("x" + data[1:]), d, size, errdefs.ErrDataLoss, digest.FromString("x" + data[1:]).String()},
 		"B03 size not known":   {strings.NewReader(data + "x"), d, verify.Unknown, errdefs.ErrDataLoss, d.String()},
 		"B06 size 0":           {strings.NewReader(data), d, 0, errdefs.ErrDataLoss, "more than 0 bytes"},
+		"B07 size 2^63-1":      {strings.NewReader(data), d, math.MaxInt64, errdefs.ErrDataLoss, "size is 400000 bytes, want 9223372036854775807"},
 		"B09 no digest":        {strings.NewReader(data), "", size, errdefs.ErrInvalidArgument, ""},
 		"B11 other algorithm":  {strings.NewReader(data), "md5:d41d8cd98f00b204e9800998ecf8427e", size, errdefs.ErrNotImplemented, "md5"},
 		"reader fails":         {iotest.ErrReader(broken), d, size, broken, d.String()},
@@ -61,20 +63,34 @@ func TestStream(t *testing.T) {
 
 func TestRoom(t *testing.T) {
 	t.Parallel()
-	v, err := verify.New(digest.FromString("x"), 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := v.Room(100); got != 11 {
-		t.Errorf("Room = %d, want one byte more than the size", got)
-	}
-	if _, err := v.Write(bytes.Repeat([]byte("x"), 8)); err != nil {
-		t.Fatal(err)
-	}
-	if got := v.Room(100); got != 3 || v.Seen() != 8 {
-		t.Errorf("Room = %d after %d bytes, want 3 after 8", got, v.Seen())
-	}
-	if got := v.Room(2); got != 2 {
-		t.Errorf("Room of a short buffer = %d", got)
+	for name, tc := range map[string]struct {
+		size    int64
+		seen    int
+		n, want int
+	}{
+		"one byte more than the size":  {10, 0, 100, 11},
+		"one byte more than the rest":  {10, 8, 100, 3},
+		"all seen":                     {10, 10, 100, 1},
+		"a buffer of the rest":         {10, 8, 2, 2},
+		"a buffer of one more":         {10, 8, 3, 3},
+		"a buffer that is short":       {10, 0, 2, 2},
+		"size 0":                       {0, 0, 100, 1},
+		"size 2^63-1":                  {math.MaxInt64, 0, 100, 100},
+		"size 2^63-1, some of it seen": {math.MaxInt64, 8, 100, 100},
+		"size not known":               {verify.Unknown, 8, 100, 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v, err := verify.New(digest.FromString("x"), tc.size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := v.Write(bytes.Repeat([]byte("x"), tc.seen)); err != nil {
+				t.Fatal(err)
+			}
+			if got := v.Room(tc.n); got != tc.want || v.Seen() != int64(tc.seen) {
+				t.Errorf("Room = %d after %d bytes, want %d after %d", got, v.Seen(), tc.want, tc.seen)
+			}
+		})
 	}
 }
