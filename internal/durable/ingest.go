@@ -49,7 +49,7 @@ func openIngest(root *os.Root) (*ingest, error) {
 			return in, nil
 		}
 		if !errors.Is(err, errTaken) {
-			return nil, fmt.Errorf("making a directory for new files in %s: %w", root.Name(), err)
+			return nil, fmt.Errorf("making a directory for new files in %s: %w", root.Name(), cause(err))
 		}
 	}
 	return nil, fmt.Errorf("making a directory for new files in %s: each was swept at once: %w", root.Name(), errdefs.ErrAborted)
@@ -63,30 +63,35 @@ func tryIngest(root *os.Root) (_ *ingest, err error) {
 	defer func() {
 		if err != nil {
 			in.release()
-			if errors.Is(err, fs.ErrNotExist) {
-				err = errTaken
-			}
 		}
 	}()
 	if in.root, err = root.OpenRoot("."); err != nil {
 		return nil, err
 	}
-	if err = mkdir(in.root, ingestParent); err != nil {
+	if err := mkdir(in.root, ingestParent); err != nil {
 		return nil, err
 	}
+	err = in.occupy()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errTaken
+	}
+	return in, err
+}
+
+// occupy makes and locks the directory. That something is not there says that
+// another process has swept it, or the parent, meanwhile.
+func (in *ingest) occupy() (err error) {
 	if in.parent, err = rootfile.OpenDir(in.root, ingestParent); err != nil {
-		return nil, err
+		return err
 	}
-	if err = in.parent.Mkdir(in.name, 0o755); err != nil {
-		return nil, err
+	if err := in.parent.Mkdir(in.name, 0o755); err != nil {
+		return err
 	}
 	if in.dir, err = rootfile.OpenDir(in.parent, in.name); err != nil {
-		return nil, err
+		return err
 	}
-	if in.lock, err = openOwnerLock(in.dir); err != nil {
-		return nil, err
-	}
-	return in, nil
+	in.lock, err = openOwnerLock(in.dir)
+	return err
 }
 
 // openOwnerLock locks the directory's lock file. If another one holds it, or has
@@ -209,4 +214,13 @@ func randomName() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
+}
+
+// cause returns an error of the file system without the names of the system call
+// and the file.
+func cause(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
 }

@@ -78,6 +78,37 @@ func TestSweepWhileOthersStart(t *testing.T) {
 	wantNone(t, filepath.Join(dir, ingestParent))
 }
 
+// A root where no directory can be made is told as it is.
+func TestPrepareFails(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "root")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w := NewWriter(openRoot(t, dir), Options{})
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	err := w.Prepare(t.Context())
+	if want := "making a directory for new files in " + dir + ": no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("Prepare: %v, want %s", err, want)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPrepareLeavesNothing(t *testing.T) {
+	t.Parallel()
+	w, dir := newWriter(t) // looks at the end
+	if err := w.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, ingestParent)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -80,6 +80,15 @@ func createPlain(root *os.Root, name string, data []byte) error {
 	return nil
 }
 
+// Prepare makes sure that files can be written below the root, as far as that is
+// known before. Nothing but Close undoes it.
+func (w *Writer) Prepare(ctx context.Context) error {
+	return w.Do(ctx, func() error {
+		_, err := w.open()
+		return err
+	})
+}
+
 // open returns the ingest directory. The first call makes it, after it removed
 // those of killed processes.
 func (w *Writer) open() (*ingest, error) {
@@ -139,7 +148,7 @@ func (w *Writer) makeDirs(name string) error {
 		return err
 	}
 	if err := mkdir(w.root, name); err != nil {
-		return fmt.Errorf("making the directory %s: %w", name, err)
+		return fmt.Errorf("making the directory %s: %w", name, cause(err))
 	}
 	dir, err := rootfile.OpenDir(w.root, name)
 	if err != nil {

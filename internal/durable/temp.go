@@ -24,7 +24,7 @@ func (w *Writer) create(in *ingest, name string) (*temp, error) {
 	tmp := randomName()
 	f, err := in.dir.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("making a file for %s: %w", name, err)
+		return nil, fmt.Errorf("making a file for %s: %w", name, cause(err))
 	}
 	return &temp{in: in, sync: w.sync, file: f, tmp: tmp, name: name}, nil
 }

@@ -34,26 +34,26 @@ func OpenDir(root *os.Root, name string) (*os.Root, error) {
 }
 
 func openDir(root *os.Root, name string) (*os.Root, error) {
-	before, err := lstat(root, name)
+	before, err := root.Lstat(name)
 	if err != nil {
-		return nil, err
+		return nil, plain("directory", name, err)
 	}
 	if !before.IsDir() {
 		return nil, wrongKind(root, name, before, "a directory")
 	}
 	dir, err := root.OpenRoot(name)
 	if err != nil {
-		return nil, kind(err)
+		return nil, plain("directory", name, err)
 	}
 	after, err := dir.Stat(".")
-	if err == nil && !os.SameFile(before, after) {
-		err = changed(root, name)
+	if err == nil && os.SameFile(before, after) {
+		return dir, nil
 	}
+	_ = dir.Close() // it was only read
 	if err != nil {
-		_ = dir.Close() // it was only read
-		return nil, kind(err)
+		return nil, plain("directory", name, err)
 	}
-	return dir, nil
+	return nil, changed(root, name)
 }
 
 // Open opens the regular file with that slash-separated path below the root for
@@ -91,9 +91,9 @@ const openTries = 100
 // openFile is OpenFile of a name in the root itself. It returns nil if the file
 // is replaced meanwhile.
 func openFile(root *os.Root, name string, flag int) (*os.File, error) {
-	before, err := lstat(root, name)
+	before, err := root.Lstat(name)
 	if err != nil {
-		return nil, err
+		return nil, plain("file", name, err)
 	}
 	if !before.Mode().IsRegular() {
 		return nil, wrongKind(root, name, before, "a regular file")
@@ -102,14 +102,17 @@ func openFile(root *os.Root, name string, flag int) (*os.File, error) {
 	// open must not wait for a writer, or into a link.
 	f, err := root.OpenFile(name, flag&^os.O_CREATE|nonblock, 0)
 	if err != nil {
-		return nil, kind(err)
+		return nil, plain("file", name, err)
 	}
 	after, err := f.Stat()
 	if err == nil && os.SameFile(before, after) {
 		return f, nil
 	}
 	_ = f.Close() // nothing was written
-	return nil, kind(err)
+	if err != nil {
+		return nil, plain("file", name, err)
+	}
+	return nil, nil //nolint:nilnil // said above
 }
 
 // Read returns the bytes of the regular file with that path below the root. More
@@ -128,14 +131,6 @@ func Read(root *os.Root, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s has more than %d bytes: %w", name, limit, errdefs.ErrResourceExhausted)
 	}
 	return data, nil
-}
-
-func lstat(root *os.Root, name string) (fs.FileInfo, error) {
-	info, err := root.Lstat(name)
-	if err != nil {
-		return nil, kind(err)
-	}
-	return info, nil
 }
 
 func wrongKind(root *os.Root, name string, info fs.FileInfo, want string) error {
@@ -160,15 +155,4 @@ func describe(mode fs.FileMode) string {
 		return "a regular file"
 	}
 	return "a device"
-}
-
-// kind adds the errdefs kind of a file system error.
-func kind(err error) error {
-	switch {
-	case os.IsNotExist(err):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
-	case os.IsPermission(err):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrPermissionDenied)
-	}
-	return err
 }

@@ -53,7 +53,7 @@ func OpenSource(ctx context.Context, ref Reference, opts Options) (*Source, erro
 	}
 	root, err := os.OpenRoot(ref.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
+		err = fmt.Errorf("there is none: %w", errdefs.ErrNotFound)
 	}
 	if err != nil {
 		return nil, ref.at("opening the directory", err)
@@ -84,6 +84,9 @@ func (s *Source) load(ctx context.Context) (document, error) {
 	defer s.mu.Unlock()
 	if s.image == nil {
 		doc, err := readRoot(s.root, s.opts.Limits)
+		if errdefs.IsNotFound(err) {
+			err = fmt.Errorf("this is no image directory: %w", err)
+		}
 		if err != nil {
 			return document{}, err
 		}

@@ -80,7 +80,7 @@ func (s *Source) open(ctx context.Context) error {
 func openRoot(path string) (*os.Root, error) {
 	root, err := os.OpenRoot(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
+		return nil, fmt.Errorf("no directory %s: %w", path, errdefs.ErrNotFound)
 	}
 	if info, statErr := os.Stat(path); err != nil && statErr == nil && !info.IsDir() {
 		return nil, fmt.Errorf("%w: %w", err, errdefs.ErrFailedPrecondition)
