@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -28,8 +29,35 @@ type Walker struct {
 	Enter func(n *Node) bool
 	// Missing is asked about a document, not the root, that Fetch does not find:
 	// nil as its answer leaves the node without document, an error ends the walk.
-	// A nil Missing ends it with the error of Fetch.
+	// A nil Missing ends it with the error of Fetch. It may be called concurrently.
 	Missing func(n *Node, err error) error
+	// Budget is what several walks may take together; nil: each takes what Limits
+	// allow.
+	Budget *Budget
+}
+
+// Budget bounds the descriptors and the bytes of documents that several walks, and
+// who called them, hold together. It is safe for concurrent use.
+type Budget struct {
+	nodes, bytes       atomic.Int64
+	maxNodes, maxBytes int64
+}
+
+// NewBudget returns a budget of GraphNodes and GraphBytes.
+func NewBudget(lim Limits) *Budget {
+	lim = lim.WithDefaults()
+	return &Budget{maxNodes: int64(lim.GraphNodes), maxBytes: lim.GraphBytes}
+}
+
+// Take takes so many descriptors and bytes, or fails with ErrResourceExhausted.
+func (b *Budget) Take(nodes int, bytes int64) error {
+	if b.nodes.Add(int64(nodes)) > b.maxNodes {
+		return fmt.Errorf("the graph has more than %d descriptors: %w", b.maxNodes, errdefs.ErrResourceExhausted)
+	}
+	if b.bytes.Add(bytes) > b.maxBytes {
+		return fmt.Errorf("the documents of the graph together have more than %d bytes: %w", b.maxBytes, errdefs.ErrResourceExhausted)
+	}
+	return nil
 }
 
 // Node is one descriptor in a graph.
@@ -72,6 +100,9 @@ func (g *Graph) Nodes() []*Node { return slices.Clone(g.order) }
 // different sizes.
 func (w Walker) Walk(ctx context.Context, root ocispec.Descriptor) (*Graph, error) {
 	r := walk{Walker: w, lim: w.Limits.WithDefaults(), graph: &Graph{nodes: map[digest.Digest]*Node{}}}
+	if r.Budget == nil {
+		r.Budget = NewBudget(w.Limits)
+	}
 	role := RoleManifest
 	if IsList(root.MediaType) {
 		role = RoleIndex
@@ -103,9 +134,6 @@ type walk struct {
 	Walker
 	lim   Limits
 	graph *Graph
-
-	mu    sync.Mutex
-	bytes int64
 }
 
 // next returns the documents to be read after those of this level.
@@ -136,31 +164,51 @@ func (r *walk) next(level []*Node) ([]*Node, error) {
 func (r *walk) add(parent *Node, nodes []*Node) ([]*Node, error) {
 	var docs []*Node
 	for _, n := range nodes {
-		if old := r.graph.nodes[n.Desc.Digest]; old != nil {
-			if err := sameSize(old, n); err != nil {
+		old := r.graph.nodes[n.Desc.Digest]
+		if old != nil {
+			if err := agree(old, n); err != nil {
 				return nil, err
 			}
-			continue
+			if old.isDocument() || !n.isDocument() {
+				continue
+			}
 		}
 		if err := r.admit(parent, n); err != nil {
 			return nil, err
 		}
-		r.graph.nodes[n.Desc.Digest] = n
-		r.graph.order = append(r.graph.order, n)
-		if len(r.graph.order) > r.lim.GraphNodes {
-			return nil, fmt.Errorf("graph of %s has more than %d descriptors: %w", r.graph.Root.Desc.Digest, r.lim.GraphNodes, errdefs.ErrResourceExhausted)
+		switch {
+		case old != nil:
+			*old = *n // met as a blob before: it is to be read after all
+			n = old
+		default:
+			r.graph.nodes[n.Desc.Digest] = n
+			r.graph.order = append(r.graph.order, n)
+			if err := r.Budget.Take(1, 0); err != nil {
+				return nil, fmt.Errorf("%s: %w", r.graph.Root.Desc.Digest, err)
+			}
 		}
-		if IsDocument(n.Desc.MediaType) && n.Role != RoleConfig && n.Role != RoleLayer && (r.Enter == nil || r.Enter(n)) {
+		if n.isDocument() && (r.Enter == nil || r.Enter(n)) {
 			docs = append(docs, n)
 		}
 	}
 	return docs, nil
 }
 
-func sameSize(old, n *Node) error {
+// isDocument reports whether the node was met as a document: a layer of a
+// manifest's type is a blob.
+func (n *Node) isDocument() bool {
+	return IsDocument(n.Desc.MediaType) && n.Role != RoleConfig && n.Role != RoleLayer
+}
+
+// agree refuses two descriptors that cannot both be true of one digest.
+func agree(old, n *Node) error {
 	if old.Desc.Size != n.Desc.Size && old.Desc.Size >= 0 && n.Desc.Size >= 0 {
 		return fmt.Errorf("%s has size %d in %s and size %d in %s: %w",
 			n.Desc.Digest, old.Desc.Size, old.Parent, n.Desc.Size, n.Parent, errdefs.ErrInvalidArgument)
+	}
+	if old.isDocument() && n.isDocument() && old.Desc.MediaType != n.Desc.MediaType {
+		return fmt.Errorf("%s is a %s in %s and a %s in %s: %w",
+			n.Desc.Digest, old.Desc.MediaType, old.Parent, n.Desc.MediaType, n.Parent, errdefs.ErrInvalidArgument)
 	}
 	return nil
 }
@@ -240,12 +288,8 @@ func (r *walk) read(ctx context.Context, n *Node) error {
 	if err := VerifyBytes(data, n.Desc); err != nil {
 		return fmt.Errorf("reading %s: %w", r.describe(n), err)
 	}
-	r.mu.Lock()
-	r.bytes += int64(len(data))
-	total := r.bytes
-	r.mu.Unlock()
-	if total > r.lim.GraphBytes {
-		return fmt.Errorf("documents of %s together have more than %d bytes: %w", r.graph.Root.Desc.Digest, r.lim.GraphBytes, errdefs.ErrResourceExhausted)
+	if err := r.Budget.Take(0, int64(len(data))); err != nil {
+		return fmt.Errorf("%s: %w", r.graph.Root.Desc.Digest, err)
 	}
 	doc, err := Decode(data, Declared{Descriptor: n.Desc.MediaType}, r.lim)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
@@ -226,6 +227,42 @@ func TestWalkStopsWhenCancelled(t *testing.T) {
 	}}
 	if _, err := w.Walk(ctx, root); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
+	}
+}
+
+// TestWalkReadsWhatIsABlobElsewhere shows that a digest that is met as a layer, a
+// config or an opaque entry first is still read where it is a manifest.
+func TestWalkReadsWhatIsABlobElsewhere(t *testing.T) {
+	t.Parallel()
+	var s testimage.Store
+	im := s.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
+	opaque := im
+	opaque.MediaType = "application/octet-stream"
+	artifact := s.JSON(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/x",
+		Config: s.Put(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: []ocispec.Descriptor{im},
+	})
+	for name, root := range map[string]ocispec.Descriptor{
+		"a layer, then a manifest deeper": s.Index(artifact, s.Index(im)),
+		"a layer, then a manifest":        s.Index(artifact, im),
+		"opaque, then a manifest":         s.Index(opaque, im),
+		"a manifest, then a layer":        s.Index(im, artifact),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g, err := image.Walker{Fetch: s.Fetch}.Walk(t.Context(), root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := g.Node(im.Digest); n.Doc == nil || n.Role != image.RoleManifest {
+				t.Errorf("the manifest is a %s without document", n.Role)
+			}
+		})
+	}
+	list := im
+	list.MediaType = ocispec.MediaTypeImageIndex
+	if _, err := (image.Walker{Fetch: s.Fetch}).Walk(t.Context(), s.Index(im, list)); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("a digest that is a manifest and an index: %v", err)
 	}
 }
 
