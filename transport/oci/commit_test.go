@@ -161,12 +161,13 @@ func TestCommitOfNothingNewWritesNothing(t *testing.T) {
 	s := &testimage.Store{}
 	im := s.Image(testimage.Image{Platform: linux("amd64")})
 	// An entry with more than ours has, written with spaces.
-	dir := writeLayout(t, s, testimage.Named{Name: "latest", Desc: im})
+	referrer := s.Referrer(im, "application/spdx+json", "sbom")
+	dir := writeLayout(t, s, testimage.Named{Name: "latest", Desc: im}, testimage.Named{Desc: referrer})
 	data := readFile(t, dir, ocispec.ImageIndexFile)
 	writeFile(t, append(data, "\n \n"...), dir, ocispec.ImageIndexFile)
 	stat := func() map[string]string {
 		seen := map[string]string{}
-		for _, path := range tree(t, dir) {
+		for _, path := range append(tree(t, dir), dir) {
 			info, err := os.Lstat(path)
 			if err != nil {
 				t.Fatal(err)
@@ -178,7 +179,8 @@ func TestCommitOfNothingNewWritesNothing(t *testing.T) {
 	before := stat()
 	d := openDestination(t, dir+":latest")
 	put(t, d, s, im)
-	commit(t, d, transport.Naming{Desc: im})
+	put(t, d, s, referrer)
+	commit(t, d, transport.Naming{Desc: im}, transport.Naming{Desc: referrer, Subject: im.Digest})
 	mustClose(t, d)
 	if diff := cmp.Diff(before, stat()); diff != "" {
 		t.Errorf("files and times (-before +after):\n%s", diff)

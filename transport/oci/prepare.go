@@ -125,7 +125,7 @@ func (d *Destination) prepare(ctx context.Context) error {
 		return err
 	}
 	if !isLayout {
-		err := create(ctx, layout.writer, ocispec.ImageLayoutFile, []byte(marker))
+		err := create(ctx, layout, ocispec.ImageLayoutFile, []byte(marker))
 		if err != nil {
 			return err
 		}
@@ -137,7 +137,7 @@ func (d *Destination) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := create(ctx, layout.writer, ocispec.ImageIndexFile, empty.Bytes()); err != nil {
+	if err := create(ctx, layout, ocispec.ImageIndexFile, empty.Bytes()); err != nil {
 		return err
 	}
 	if err := layout.writer.MakeDir(ctx, ocispec.ImageBlobsDir); err != nil {
@@ -164,9 +164,14 @@ func (d *Destination) makeSites() (layout *site, err error) {
 	return d.layout, nil
 }
 
-// create writes a file unless it is there.
-func create(ctx context.Context, w *durable.Writer, name string, data []byte) error {
-	if err := w.Create(ctx, name, data); err != nil && !errors.Is(err, fs.ErrExist) {
+// create writes a file unless it is there; then nothing is written, which a
+// directory that is only read would refuse.
+func create(ctx context.Context, s *site, name string, data []byte) error {
+	_, err := s.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.writer.Create(ctx, name, data)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
