@@ -127,10 +127,10 @@ func sameContent(a, b ocispec.Descriptor) bool {
 
 // findName returns the entry of a name.
 func findName(entries []ocispec.Descriptor, name string, opts Options) (ocispec.Descriptor, error) {
-	var found []ocispec.Descriptor
-	for _, e := range entries {
+	var found []positioned
+	for i, e := range entries {
 		if refName(e) == name {
-			found = append(found, e)
+			found = append(found, positioned{e, i})
 		}
 	}
 	if len(found) == 0 {
@@ -138,12 +138,22 @@ func findName(entries []ocispec.Descriptor, name string, opts Options) (ocispec.
 	}
 	last := found[len(found)-1]
 	for _, e := range found {
-		if !sameContent(e, last) && !opts.LastWins {
-			return ocispec.Descriptor{}, fmt.Errorf("reference %s is claimed by %s and by %s: %w", strictjson.Quote(name), e.Digest, last.Digest, errdefs.ErrInvalidArgument)
+		if !sameContent(e.Descriptor, last.Descriptor) && !opts.LastWins {
+			return ocispec.Descriptor{}, fmt.Errorf("reference %s is claimed by %s and by %s; choose one by its position, or let the last one win: %w",
+				strictjson.Quote(name), e.at(), last.at(), errdefs.ErrInvalidArgument)
 		}
 	}
-	return withoutName(last), nil
+	return withoutName(last.Descriptor), nil
 }
+
+// positioned is an entry with its position in index.json.
+type positioned struct {
+	ocispec.Descriptor
+	position int
+}
+
+// at says which entry it is, as a reference and by its content.
+func (p positioned) at() string { return fmt.Sprintf("@%d (%s)", p.position, p.Digest) }
 
 func refName(e ocispec.Descriptor) string { return e.Annotations[ocispec.AnnotationRefName] }
 
@@ -157,17 +167,18 @@ func withoutName(e ocispec.Descriptor) ocispec.Descriptor {
 	return e
 }
 
-// listEntries lists entries by name for a message, those without one by digest.
+// listEntries lists all entries of index.json for a message: by name, or those
+// without one by position.
 func listEntries(entries []ocispec.Descriptor) string {
 	if len(entries) == 0 {
 		return "none"
 	}
 	var names []string
-	for _, e := range entries[:min(len(entries), maxListed)] {
+	for i, e := range entries[:min(len(entries), maxListed)] {
 		if name := refName(e); name != "" {
 			names = append(names, strictjson.Quote(name))
 		} else {
-			names = append(names, e.Digest.String())
+			names = append(names, positioned{e, i}.at())
 		}
 	}
 	if more := len(entries) - len(names); more > 0 {
