@@ -68,7 +68,7 @@ func (a *app) readFile(file string, most int64) ([]byte, error) {
 	if file != "-" {
 		f, err := os.Open(file)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
+			return nil, fmt.Errorf("no file %q: %w", file, errdefs.ErrNotFound)
 		}
 		if err != nil {
 			return nil, err
