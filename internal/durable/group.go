@@ -114,10 +114,19 @@ func (w *Writer) flush() error {
 		<-g.done
 	}
 
+	// What another call took is durable only when that has ended, and a cancelled
+	// one goes on.
+	w.flushing.Lock()
+	defer w.flushing.Unlock()
 	w.mu.Lock()
 	adopted := slices.Sorted(maps.Keys(w.adopted))
 	for _, name := range adopted {
-		w.dirty[path.Dir(name)] = true
+		// Whoever wrote the file may just have made all directories above it.
+		dir := path.Dir(name)
+		for ; dir != "."; dir = path.Dir(dir) {
+			w.dirty[dir] = true
+		}
+		w.dirty[dir] = true
 	}
 	dirty := slices.Sorted(maps.Keys(w.dirty))
 	clear(w.adopted)
@@ -129,7 +138,7 @@ func (w *Writer) flush() error {
 	}
 	err = w.parallel(len(adopted), func(i int) error { return syncFile(w.root, adopted[i]) })
 	if err == nil {
-		err = w.parallel(len(dirty), func(i int) error { return syncDir(w.root, dirty[i]) })
+		err = w.parallel(len(dirty), func(i int) error { return w.syncDir(w.root, dirty[i]) })
 	}
 	if err != nil {
 		w.mu.Lock()

@@ -60,7 +60,7 @@ func (w *Writer) writeNow(ctx context.Context, name string, data []byte, appear 
 		w.mu.Lock()
 		delete(w.written, name)
 		w.mu.Unlock()
-		return syncDir(w.root, path.Dir(name))
+		return w.syncDir(w.root, path.Dir(name))
 	})
 }
 

@@ -46,7 +46,10 @@ type Writer struct {
 	log     *slog.Logger
 	buffers sync.Pool            // of *[]byte
 	sync    func(*os.File) error // makes a new file's data durable
-	wait    time.Duration        // of Close
+	syncDir func(*os.Root, string) error
+	wait    time.Duration // of Close
+
+	flushing sync.Mutex // only jobs take it: one at a time syncs what is dirty and adopted
 
 	prep   sync.Mutex      // only jobs take it, for they may be long; before mu
 	ingest *ingest         // nil before the first write
@@ -78,6 +81,7 @@ func NewWriter(root *os.Root, opts Options) *Writer {
 		log:     log,
 		buffers: sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }},
 		sync:    syncData,
+		syncDir: syncDir,
 		wait:    closeWait,
 		known:   map[string]bool{".": true},
 		dirty:   map[string]bool{},
