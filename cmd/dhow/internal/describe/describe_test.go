@@ -79,6 +79,26 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// A platform can be as long as whoever wrote it liked.
+func TestLongPlatformsAreCut(t *testing.T) {
+	t.Parallel()
+	p := &place{}
+	long := linux("arm")
+	long.Variant = strings.Repeat("v", 5000)
+	single := p.Plain(long, "layer")
+	for name, root := range map[string]ocispec.Descriptor{"list": p.Index(single), "config": single} {
+		p.root = root
+		p.root.Platform = nil
+		var tree bytes.Buffer
+		if err := p.of(t).Tree(&tree); err != nil {
+			t.Fatal(err)
+		}
+		if want := "linux/arm/" + strings.Repeat("v", 70) + "… (5010 bytes)"; !strings.Contains(tree.String(), want) || tree.Len() > 4000 {
+			t.Errorf("%s: the tree has %d bytes:\n%.2000s", name, tree.Len(), tree.String())
+		}
+	}
+}
+
 func TestConfigThatCannotBeReadIsAWarning(t *testing.T) {
 	t.Parallel()
 	p := &place{}

@@ -18,8 +18,8 @@ import (
 
 // What the tree shows of data that can be long; the JSON form has all of it.
 const (
-	maxValue = 80 // bytes of a value
-	maxItems = 8  // annotations, labels, variables or warnings
+	maxValue = text.MaxValue // bytes of a value
+	maxItems = 8             // annotations, labels, variables or warnings
 )
 
 // Tree writes the image for people, as a tree.
@@ -134,7 +134,7 @@ func (d *Document) label() string {
 	case d.Role == image.RoleAttestation:
 		return "attestation"
 	case d.Platform != "":
-		return text.Escape(d.Platform)
+		return text.Cut(d.Platform, maxValue)
 	case d.Role == image.RoleIndex:
 		return "list"
 	default:
@@ -153,7 +153,7 @@ func blob(label string, desc ocispec.Descriptor) text.Branch {
 func (d *Details) branches() []text.Branch {
 	var b text.Branch
 	if d.Platform != "" {
-		b.Add("platform  " + text.Escape(d.Platform))
+		b.Add("platform  " + text.Cut(d.Platform, maxValue))
 	}
 	if d.Created != "" {
 		b.Add("created  " + timeText(d.Created))

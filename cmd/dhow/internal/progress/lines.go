@@ -39,7 +39,7 @@ func finished(e copy.Event) string {
 	width := len(strconv.Itoa(e.Count))
 	line := fmt.Sprintf("[%*d/%d] %-9s %-11s %s %10s", width, e.Finished, e.Count, e.Action, e.Role, text.Short(e.Digest), text.Size(e.Size))
 	if e.Platform != "" {
-		line += "  " + text.Escape(e.Platform)
+		line += "  " + text.Cut(e.Platform, text.MaxValue)
 	}
 	if e.Reason != "" {
 		line += "  (" + text.Escape(e.Reason) + ")"

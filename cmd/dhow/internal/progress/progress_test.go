@@ -79,6 +79,19 @@ func TestLinesGolden(t *testing.T) {
 	}
 }
 
+func TestLongPlatformsAreCut(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	r := New(Plain, NewOutput(&b))
+	r.Event(copy.Event{Kind: copy.EventFinished, Digest: digest.FromString("layer"), Platform: "linux/" + strings.Repeat("x", 5000)})
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(b.String(), "x… (5006 bytes)\n") || b.Len() > 300 {
+		t.Errorf("got %q", b.String())
+	}
+}
+
 func TestJSONLinesAreTheEvents(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer

@@ -60,17 +60,25 @@ func Escape(s string) string {
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
+// MaxValue is how many bytes of a value are shown where people read it.
+const MaxValue = 80
+
 // Quote returns untrusted text quoted, escaped, and cut where it is longer than
 // most bytes: then it says how many there are.
-func Quote(s string, most int) string {
+func Quote(s string, most int) string { return cut(s, most, strconv.Quote) }
+
+// Cut is Escape, but cuts as Quote does.
+func Cut(s string, most int) string { return cut(s, most, Escape) }
+
+func cut(s string, most int, show func(string) string) string {
 	if len(s) <= most {
-		return strconv.Quote(s)
+		return show(s)
 	}
-	cut := most
-	for cut > most-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
-		cut--
+	end := most
+	for end > most-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
 	}
-	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(s[:cut]), len(s))
+	return fmt.Sprintf("%s… (%d bytes)", show(s[:end]), len(s))
 }
 
 // Plural returns the number with the noun, with an s where it wants one.

@@ -70,6 +70,15 @@ func TestQuoteCuts(t *testing.T) {
 	}
 }
 
+func TestCut(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"a\x1b": `a\x1b`, "abé": "ab… (4 bytes)", "\x1bbcd": `\x1bbc… (4 bytes)`} {
+		if got := Cut(in, 3); got != want {
+			t.Errorf("Cut(%q) is %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestTable(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
