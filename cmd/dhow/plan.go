@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -66,9 +67,9 @@ func (r planReport) table(w io.Writer) error {
 		}
 		reason := text.Escape(e.Reason)
 		if reason == "" && e.Subject != "" && e.Parent == "" {
-			reason = "belongs to " + text.Short(e.Subject)
+			reason = r.belonging(e)
 		}
-		rows = append(rows, []string{verb(e.Action), e.Role, text.Escape(e.Platform), text.Short(e.Digest), text.Size(e.Size), reason})
+		rows = append(rows, []string{verb(e.Action), e.Role, text.Cut(e.Platform, text.MaxValue), text.Short(e.Digest), text.Size(e.Size), reason})
 	}
 	if err := text.Table(w, rows); err != nil {
 		return err
@@ -81,6 +82,18 @@ func (r planReport) table(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "%s %s: %s, at most %s to move; %d left behind\n",
 		text.Escape(r.Destination), r.Root.Digest, text.Plural(kept, "descriptor"), text.Size(r.Bytes), len(r.Descriptors)-kept)
 	return err
+}
+
+// belonging says how an entry belongs to its subject: by a digest tag, or as a
+// referrer.
+func (r planReport) belonging(e copy.Entry) string {
+	tag := strings.ReplaceAll(e.Subject.String(), ":", "-")
+	for _, n := range r.Names {
+		if kind, ok := strings.CutPrefix(n.Name, tag); ok && n.Digest == e.Digest {
+			return "tag …" + text.Escape(kind) + " of " + text.Short(e.Subject)
+		}
+	}
+	return "refers to " + text.Short(e.Subject)
 }
 
 // verb is what an action will do.
