@@ -61,7 +61,7 @@ func (a *app) copy(ctx context.Context, f copyFlags, from, to string) (err error
 		}
 		return a.printPlan(newPlanReport(plan, from, to), f)
 	}
-	file, err := createReceipt(f.receipt)
+	file, err := a.createReceipt(ctx, f.receipt)
 	if err != nil {
 		return err
 	}
@@ -73,10 +73,10 @@ func (a *app) copy(ctx context.Context, f copyFlags, from, to string) (err error
 		return err
 	}
 	receipt.Source, receipt.Destination = from, to
-	if err := file.write(context.WithoutCancel(ctx), receipt); err != nil {
-		return err
+	if err = file.write(context.WithoutCancel(ctx), receipt); err != nil {
+		err = fmt.Errorf("the image was copied, but its receipt could not be written: %w", err)
 	}
-	return a.printReceipt(receipt, f)
+	return errors.Join(err, a.printReceipt(receipt, f))
 }
 
 // progressMode returns how progress is shown.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -14,17 +15,19 @@ import (
 	"github.com/dhowhq/dhow/internal/durable"
 )
 
-// receiptFile is a file that a receipt goes to. It is opened before the copy, so
+// receiptFile is a file that a receipt goes to. It is prepared before the copy, so
 // that nothing is moved if it cannot be had. A nil one takes nothing.
 type receiptFile struct {
 	name   string
-	dir    *os.Root // to replace a regular file in; or nil
 	stream *os.File // a pipe or device to write to; or nil
+	// These replace a regular file; or they are nil.
+	dir    *os.Root
+	writer *durable.Writer
 }
 
 // createReceipt prepares to write a receipt to a file; an empty name, and - for
 // standard output, give nil.
-func createReceipt(name string) (*receiptFile, error) {
+func (a *app) createReceipt(ctx context.Context, name string) (*receiptFile, error) {
 	if name == "" || name == "-" {
 		return nil, nil //nolint:nilnil // nil is a file that takes nothing
 	}
@@ -36,12 +39,24 @@ func createReceipt(name string) (*receiptFile, error) {
 	case err == nil && !info.Mode().IsRegular():
 		f.stream, err = os.OpenFile(name, os.O_WRONLY, 0)
 	case err == nil || errors.Is(err, fs.ErrNotExist):
-		f.dir, err = os.OpenRoot(filepath.Dir(name))
+		err = f.prepare(ctx, a.log)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("receipt: %w", err)
 	}
 	return f, nil
+}
+
+// prepare makes sure that a file can be written in the directory.
+func (f *receiptFile) prepare(ctx context.Context, log *slog.Logger) (err error) {
+	if f.dir, err = os.OpenRoot(filepath.Dir(f.name)); err != nil {
+		return err
+	}
+	f.writer = durable.NewWriter(f.dir, durable.Options{Logger: log})
+	if err := f.writer.Prepare(ctx); err != nil {
+		return errors.Join(err, f.close())
+	}
+	return nil
 }
 
 // write writes the receipt: all of it or, to a regular file, nothing.
@@ -56,13 +71,9 @@ func (f *receiptFile) write(ctx context.Context, r *copy.Receipt) error {
 	case f.stream != nil:
 		_, err = f.stream.Write(b.Bytes())
 	default:
-		w := durable.NewWriter(f.dir, durable.Options{})
-		err = errors.Join(w.Replace(ctx, filepath.Base(f.name), b.Bytes()), w.Close())
+		err = f.writer.Replace(ctx, filepath.Base(f.name), b.Bytes())
 	}
-	if err != nil {
-		return fmt.Errorf("writing the receipt %q: %w", f.name, err)
-	}
-	return nil
+	return err
 }
 
 // close gives the file up; what was written is there.
@@ -73,6 +84,6 @@ func (f *receiptFile) close() error {
 	case f.stream != nil:
 		return f.stream.Close()
 	default:
-		return f.dir.Close()
+		return errors.Join(f.writer.Close(), f.dir.Close())
 	}
 }

@@ -182,6 +182,35 @@ func TestReceiptOfAFailedCopyIsNotWritten(t *testing.T) {
 	}
 }
 
+// The image is there even if only the receipt cannot be written, and is told.
+func TestReceiptThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip(err)
+	}
+	w := newWorld(t)
+	r := w.run(t, "copy", "-q", "--receipt", "/dev/full", "oci:layout:single", "oci:out:x")
+	const want = "dhow: the image was copied, but its receipt could not be written: write /dev/full: no space left on device\n"
+	if r.code != 1 || !strings.HasPrefix(r.stdout, "oci:out:x sha256:") || r.stderr != want {
+		t.Errorf("got %+v", r)
+	}
+	if got, want := w.root(t, "oci:out:x"), w.images["single"].Digest; got != want {
+		t.Errorf("the root is %s, want %s", got, want)
+	}
+}
+
+// Where a receipt cannot be written, nothing is copied.
+func TestReceiptIsPreparedFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if r := w.run(t, "copy", "-q", "--receipt", "/proc/receipt", "oci:layout:single", "oci:out:x"); r.code != 1 || r.stdout != "" {
+		t.Errorf("got %+v", r)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "out")); err == nil {
+		t.Error("something was copied")
+	}
+}
+
 // A pipe or device takes the receipt and is not replaced by it.
 func TestReceiptToADevice(t *testing.T) {
 	t.Parallel()
