@@ -118,10 +118,14 @@ func (a *app) shower(f inspectFlags) (func(io.Writer, *describe.Image) error, er
 			return nil, fmt.Errorf("--format: %w: %w", err, errdefs.ErrInvalidArgument)
 		}
 		return func(w io.Writer, im *describe.Image) error {
-			if err := t.Execute(w, im); err != nil {
+			var b strings.Builder
+			if err := t.Execute(&b, im); err != nil {
 				return fmt.Errorf("--format: %w: %w", err, errdefs.ErrInvalidArgument)
 			}
-			_, err := io.WriteString(w, "\n")
+			if b.Len() > 0 && !strings.HasSuffix(b.String(), "\n") {
+				b.WriteByte('\n')
+			}
+			_, err := io.WriteString(w, b.String())
 			return err
 		}, nil
 	default:

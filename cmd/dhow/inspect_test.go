@@ -125,6 +125,17 @@ func TestInspectFormat(t *testing.T) {
 		"linux/amd64 linux/arm64/v8 linux/arm/v7 windows(10.0.20348.1)/amd64 1707\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	for template, want := range map[string]string{
+		"{{.Role}}":       "index\n",
+		"{{.Role}}\n":     "index\n",
+		"{{.Role}}\n\n":   "index\n\n",
+		"{{.Attests}}":    "",
+		"\n{{.Attests}} ": "\n \n",
+	} {
+		if got := w.must(t, "inspect", "--format", template, "oci:layout:latest"); got != want {
+			t.Errorf("%q gives %q, want %q", template, got, want)
+		}
+	}
 }
 
 // The digest of what inspect --raw prints is the digest that inspect says.
@@ -204,6 +215,7 @@ func TestCompletion(t *testing.T) {
 		"copy oci:layout:latest --form": "--format",
 		"copy --format ":                "oci\nv2s2\n",
 		"copy --progress ":              "auto\nbars\nplain\njson\nnone\n",
+		"help ":                         "completion\ncopy\ndigest\ninspect\nversion\n",
 		"completion ":                   "bash\nzsh\nfish\npowershell\n",
 	} {
 		if got := w.must(t, append([]string{"__complete"}, strings.Split(args, " ")...)...); !strings.HasPrefix(got, want) {
