@@ -2,14 +2,18 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/dhowhq/dhow/cmd/dhow/internal/progress"
 	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
@@ -35,6 +39,14 @@ func newApp(stdin io.Reader, stdout io.Writer, stderr *os.File, term string) *ap
 	return &app{stdin: stdin, stdout: stdout, stderr: stderr, errOut: progress.NewOutput(stderr), term: term, places: places()}
 }
 
+// execute runs the command that the arguments name.
+func (a *app) execute(ctx context.Context) error {
+	out := &help{to: a.stdout}
+	root := a.command()
+	root.SetOut(out)
+	return errors.Join(root.ExecuteContext(ctx), out.err)
+}
+
 // command returns the tree of commands.
 func (a *app) command() *cobra.Command {
 	var level string
@@ -49,19 +61,22 @@ func (a *app) command() *cobra.Command {
 		SilenceErrors:      true,
 		SilenceUsage:       true,
 		DisableSuggestions: true, // they take lines, and an error has one
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := refuseEmpty(cmd); err != nil {
+				return err
+			}
 			return a.configure(level, manifest, config)
 		},
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
 	root.SetErr(a.errOut)
 	flags := root.PersistentFlags()
 	flags.StringVar(&level, "log-level", "warn", "write log lines of this `LEVEL` and above to standard error: debug, info, warn or error")
 	choices(root, "log-level", "debug", "info", "warn", "error")
 	flags.Var(&manifest, "max-manifest-size", "the largest manifest or list to accept, as 6000000 or 8MiB; all of one image may have 16 times as much (default 4MiB)")
 	flags.Var(&config, "max-config-size", "the largest image config to accept (default 8MiB)")
+	root.SetHelpCommand(helpCommand(root))
 	root.AddCommand(a.copyCommand(), a.inspectCommand(), a.digestCommand(), a.versionCommand(), a.completionCommand(root))
 	return root
 }
@@ -97,8 +112,11 @@ func args(names ...string) cobra.PositionalArgs {
 		if len(got) == len(names) {
 			return nil
 		}
-		return fmt.Errorf("%s takes %d arguments (%s) but was given %d: %w",
-			cmd.CommandPath(), len(names), strings.Join(names, " "), len(got), errdefs.ErrInvalidArgument)
+		takes := "no arguments"
+		if len(names) > 0 {
+			takes = text.Plural(len(names), "argument") + ", " + strings.Join(names, " ") + ","
+		}
+		return fmt.Errorf("%s takes %s but was given %d: %w", cmd.Name(), takes, len(got), errdefs.ErrInvalidArgument)
 	}
 }
 
@@ -107,6 +125,22 @@ func choices(cmd *cobra.Command, flag string, words ...string) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // there is no such flag
 	}
+}
+
+// refuseEmpty fails if a flag was given an empty text, which for none of them is
+// a choice: it would be as if the flag had not been given.
+func refuseEmpty(cmd *cobra.Command) error {
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) { // those that were given
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if slices.Contains(values, "") && err == nil {
+			err = fmt.Errorf("--%s is empty: %w", f.Name, errdefs.ErrInvalidArgument)
+		}
+	})
+	return err
 }
 
 // contradict fails if two of the flags were given.

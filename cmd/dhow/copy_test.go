@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
 	"github.com/dhowhq/dhow/copy"
 )
 
@@ -44,6 +45,9 @@ func TestCopyOfAPart(t *testing.T) {
 		{name: "one platform in the list", flags: "--platform linux/arm64 --sparse", source: "latest", platforms: "linux/arm64/v8", same: true},
 		{name: "one platform, the rest stripped", flags: "--platform linux/arm64 --strip", source: "latest", platforms: "linux/arm64/v8"},
 		{name: "two platforms", flags: "--platform linux/arm64,linux/arm/v7", source: "latest", platforms: "linux/arm64/v8 linux/arm/v7", same: true},
+		{name: "two platforms, each with a flag", flags: "--platform linux/arm64 --platform linux/arm/v7", source: "latest", platforms: "linux/arm64/v8 linux/arm/v7", same: true},
+		{name: "three platforms, two with one flag", flags: "--platform linux/arm64,linux/arm/v7 --platform linux/amd64", source: "latest", platforms: "linux/amd64 linux/arm64/v8 linux/arm/v7", same: true},
+		{name: "one platform twice", flags: "--platform linux/arm64 --platform linux/aarch64", source: "latest", platforms: "linux/arm64/v8"},
 		{name: "an instance", flags: "--instance " + amd64.String(), source: "latest", platforms: "linux/amd64", same: true},
 		{name: "an instance and a platform", flags: "--platform windows/amd64 --instance " + amd64.String(), source: "latest", platforms: "linux/amd64 windows(10.0.20348.1)/amd64", same: true},
 		{name: "index only", flags: "--index-only", source: "latest", same: true},
@@ -175,6 +179,9 @@ func TestLastWins(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	if got, want := w.must(t, "copy", "--dry-run", "oci:layout:single", "oci:out:x"), "  tag ….sig of "+text.Short(w.images["single"].Digest)+"\n"; !strings.Contains(got, want) {
+		t.Errorf("the plan does not say %q:\n%s", want, got)
+	}
 	args := []string{"copy", "--dry-run", "--platform", "linux/arm64,linux/arm/v7", "oci:layout:latest", "oci:out:x"}
 	r := w.run(t, args...)
 	golden(t, "dryrun.txt", r.stdout)
@@ -226,9 +233,9 @@ func TestProgressOnStandardError(t *testing.T) {
 	r := w.run(t, "copy", "--progress", "json", "oci:layout:single", "oci:json:x")
 	var kinds []copy.EventKind
 	var last copy.Event
-	for text := range strings.Lines(r.stderr) {
-		if err := json.Unmarshal([]byte(text), &last); err != nil {
-			t.Fatalf("%q: %v", text, err)
+	for line := range strings.Lines(r.stderr) {
+		if err := json.Unmarshal([]byte(line), &last); err != nil {
+			t.Fatalf("%q: %v", line, err)
 		}
 		kinds = append(kinds, last.Kind)
 	}
@@ -251,11 +258,28 @@ func TestFullDisk(t *testing.T) {
 	}
 	defer full.Close()
 	w := newWorld(t)
-	for _, args := range [][]string{{"version"}, {"inspect", "oci:layout:latest"}, {"copy", "-q", "oci:layout:single", "oci:out:x"}, {"completion", "bash"}} {
+	for _, args := range [][]string{{"version"}, {"inspect", "oci:layout:latest"}, {"copy", "-q", "oci:layout:single", "oci:out:x"}, {"completion", "bash"}, {"--help"}, {"--version"}, {"help", "copy"}, {}} {
 		cmd := w.command(t, args...)
-		cmd.Stdout = full
-		if err := cmd.Run(); err == nil {
-			t.Errorf("%v did not fail", args)
+		var stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = full, &stderr
+		if err := cmd.Run(); err == nil || !matches("dhow: …no space left on device\n", stderr.String()) {
+			t.Errorf("%v: %v, %q", args, err, stderr.String())
+		}
+	}
+}
+
+// The logger goes to the transports too.
+func TestLogLevel(t *testing.T) {
+	t.Parallel()
+	for level, want := range map[string]bool{"warn": false, "info": true} {
+		w := newWorld(t)
+		dead := filepath.Join(w.dir, "out", ".dhow-ingest", "dead")
+		if err := os.MkdirAll(dead, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		r := w.run(t, "--log-level", level, "copy", "-q", "oci:layout:single", "oci:out:x")
+		if told := strings.Contains(r.stderr, `msg="removed files of a killed process"`); r.code != 0 || told != want {
+			t.Errorf("%s: got %+v", level, r)
 		}
 	}
 }

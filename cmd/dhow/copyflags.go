@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
@@ -15,7 +16,7 @@ import (
 // copyFlags are the flags of copy.
 type copyFlags struct {
 	// What is copied.
-	platforms  string
+	platforms  []string // each a list
 	instances  []string
 	all        bool
 	indexOnly  bool
@@ -46,11 +47,11 @@ type copyFlags struct {
 func (f *copyFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.platforms, "platform", "", "copy this `PLATFORM` of a list, as linux/arm64, and leave the list behind; or several, with commas, and their attestations, in the list")
+	flags.StringArrayVar(&f.platforms, "platform", nil, "copy only this `PLATFORM`, as linux/arm64, without its list; or several, with commas, in the list; may be repeated")
 	flags.StringArrayVar(&f.instances, "instance", nil, "copy the instance with this `DIGEST` and its attestations, in the list; may be repeated")
 	flags.BoolVar(&f.all, "all", false, "copy all platforms; the default where the destination can hold a list")
 	flags.BoolVar(&f.indexOnly, "index-only", false, "copy a list without its instances")
-	flags.BoolVar(&f.sparse, "sparse", false, "keep the entries of instances that are not copied or not there: the list keeps its digest; the default with several platforms, but then those asked for must be there")
+	flags.BoolVar(&f.sparse, "sparse", false, "keep the list as it is, whatever is not copied or not there")
 	flags.BoolVar(&f.strip, "strip", false, "take the entries of instances that are not copied out of the list, which gets a new digest")
 	flags.BoolVar(&f.compatible, "compatible", false, "for a platform also take what its CPU runs of other architectures")
 	flags.BoolVar(&f.preferGzip, "prefer-gzip", false, "for one platform prefer an instance compressed with gzip to one with zstd")
@@ -70,7 +71,7 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.progress, "progress", string(progress.Auto), "show progress on standard error as `MODE`: bars, plain (lines), json (lines), none, or auto: bars on a terminal, else plain")
 	choices(cmd, "progress", progress.Modes()...)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, and why, and write nothing")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, and why, and write nothing; what the destination has is not asked about")
 }
 
 // check refuses flags that contradict one another.
@@ -88,8 +89,21 @@ func (f *copyFlags) check(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	if f.compatible && f.platforms == "" {
-		return fmt.Errorf("--compatible goes with --platform: %w", errdefs.ErrInvalidArgument)
+	for _, need := range []struct {
+		flag        string
+		given, with bool
+		want        string
+	}{
+		{"compatible", f.compatible, len(f.platforms) > 0, "platform"},
+		{"prefer-gzip", f.preferGzip, len(f.platforms) > 0, "platform"},
+		{"drop-attestations", f.dropAttestations, f.format == string(copy.Docker), "format v2s2"},
+	} {
+		if need.given && !need.with {
+			return fmt.Errorf("--%s goes with --%s: %w", need.flag, need.want, errdefs.ErrInvalidArgument)
+		}
+	}
+	if f.parallel < 0 {
+		return fmt.Errorf("--parallel: %d is less than 1: %w", f.parallel, errdefs.ErrInvalidArgument)
 	}
 	if f.json && f.receipt == "-" {
 		return fmt.Errorf("--json and --receipt - both write the receipt to standard output: %w", errdefs.ErrInvalidArgument)
@@ -129,9 +143,9 @@ func (f *copyFlags) selection() (copy.Selection, error) {
 		}
 		s.Instances = append(s.Instances, d)
 	}
-	if f.platforms != "" {
+	if len(f.platforms) > 0 {
 		var err error
-		if s.Platforms, err = platform.ParseList(f.platforms); err != nil {
+		if s.Platforms, err = platform.ParseList(strings.Join(f.platforms, ",")); err != nil {
 			return s, fmt.Errorf("--platform: %w", err)
 		}
 	}
