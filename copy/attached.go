@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dhowhq/dhow/image"
@@ -21,27 +22,25 @@ const (
 )
 
 // attached finds what belongs to the documents of the image, and what belongs to
-// that in turn: referrers and digest tags.
+// that in turn: referrers and digest tags. What cannot be carried stays behind with
+// the reason: nobody's attachment may keep an image from being copied.
 func (l *loader) attached(ctx context.Context) error {
 	tags, err := l.digestTags(ctx)
 	if err != nil {
 		return err
 	}
 	known := map[digest.Digest]bool{}
-	nodes := len(l.Graph.Nodes())
 	subjects := newDocuments(l.Graph, known)
 	for depth := 0; len(subjects) > 0; depth++ {
 		found, err := l.attachedTo(ctx, subjects, tags)
 		if err != nil {
 			return err
 		}
-		if len(found) > 0 && depth == attachedDepth {
-			return fmt.Errorf("%s has referrers of referrers more than %d deep: %w", l.Root.Digest, attachedDepth, errdefs.ErrResourceExhausted)
-		}
 		subjects = nil
 		for _, a := range found {
-			if nodes += len(a.Graph.Nodes()); nodes > l.lim.GraphNodes {
-				return fmt.Errorf("%s and what is attached to it have more than %d descriptors: %w", l.Root.Digest, l.lim.GraphNodes, errdefs.ErrResourceExhausted)
+			if depth == attachedDepth {
+				l.leave(a.Graph.Root, a.Subject, Skipped, fmt.Sprintf("more than %d referrers upon one another", attachedDepth))
+				continue
 			}
 			l.Attached = append(l.Attached, a)
 			subjects = append(subjects, newDocuments(a.Graph, known)...)
@@ -98,17 +97,19 @@ func (l *loader) referrersOf(ctx context.Context, subject digest.Digest) ([]Atta
 		return nil, fmt.Errorf("listing the referrers of %s: %w", subject, err)
 	}
 	if len(descs) > referrersOfOne {
-		return nil, fmt.Errorf("%s has %d referrers, the limit is %d: %w", subject, len(descs), referrersOfOne, errdefs.ErrResourceExhausted)
+		l.mu.Lock()
+		l.Notes = append(l.Notes, fmt.Sprintf("%s has %d referrers: only the first %d are carried", subject, len(descs), referrersOfOne))
+		l.mu.Unlock()
+		descs = descs[:referrersOfOne]
 	}
 	var found []Attached
 	for _, desc := range descs {
-		graph, err := l.walk(ctx, desc, nil)
-		if errdefs.IsNotFound(err) {
-			l.leave(&image.Node{Desc: desc, Role: image.RoleManifest}, subject, Missing, "listed as a referrer, but not at the source")
-			continue
-		}
+		graph, err := l.graphOf(ctx, desc, subject, "listed as a referrer")
 		if err != nil {
-			return nil, fmt.Errorf("referrer of %s: %w", subject, err)
+			return nil, err
+		}
+		if graph == nil {
+			continue
 		}
 		switch doc := graph.Root.Doc; {
 		case doc == nil:
@@ -122,6 +123,25 @@ func (l *loader) referrersOf(ctx context.Context, subject digest.Digest) ([]Atta
 		}
 	}
 	return found, nil
+}
+
+// graphOf reads an attached graph. What is missing, or nothing that could be
+// carried, is left behind, and the graph nil; what is damaged is an error.
+func (l *loader) graphOf(ctx context.Context, desc ocispec.Descriptor, subject digest.Digest, is string) (*image.Graph, error) {
+	graph, err := l.walk(ctx, desc, nil, func(n *image.Node, err error) error {
+		return fmt.Errorf("%s %s is missing: %w", n.Role, n.Desc.Digest, err)
+	})
+	action := Skipped
+	switch {
+	case err == nil:
+		return graph, nil
+	case errdefs.IsNotFound(err):
+		action = Missing
+	case !errdefs.IsInvalidArgument(err) && !errdefs.IsNotImplemented(err) && !errdefs.IsResourceExhausted(err):
+		return nil, fmt.Errorf("what is %s of %s: %w", is, subject, err)
+	}
+	l.leave(&image.Node{Desc: desc, Role: image.RoleManifest}, subject, action, fmt.Sprintf("%s, but: %v", is, err))
+	return nil, nil //nolint:nilnil // nothing to carry, and no error
 }
 
 // leave notes a root that is not carried.
@@ -179,25 +199,43 @@ func (l *loader) tagsOf(ctx context.Context, subject digest.Digest, names []stri
 	slices.Sort(names)
 	var found []Attached
 	for _, name := range names {
-		desc, err := l.src.(transport.Lister).Resolve(ctx, name)
-		if err != nil {
-			return nil, fmt.Errorf("resolving %q: %w", name, err)
-		}
-		graph, err := l.walk(ctx, desc, nil)
+		a, err := l.tagged(ctx, name, subject)
 		if err != nil {
 			return nil, fmt.Errorf("reading %q: %w", name, err)
 		}
-		reason, err := l.strayTag(ctx, graph, subject)
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("reading %q: %w", name, err)
-		case reason != "":
-			l.leave(graph.Root, subject, Skipped, fmt.Sprintf("tagged %q, but %s", name, reason))
-		default:
-			found = append(found, Attached{Graph: graph, Subject: subject, Name: name, Signature: strings.HasSuffix(name, ".sig")})
+		if a.Graph != nil {
+			found = append(found, a)
 		}
 	}
 	return found, nil
+}
+
+// tagged reads the graph of one digest tag; one that is not to be carried has no
+// Graph.
+func (l *loader) tagged(ctx context.Context, name string, subject digest.Digest) (Attached, error) {
+	desc, err := l.src.(transport.Lister).Resolve(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return Attached{}, nil // it was removed since the names were listed
+	}
+	if err != nil {
+		return Attached{}, err
+	}
+	graph, err := l.graphOf(ctx, desc, subject, fmt.Sprintf("tagged %q", name))
+	if graph == nil {
+		return Attached{}, err
+	}
+	reason, err := l.strayTag(ctx, graph, subject)
+	switch {
+	case errdefs.IsNotFound(err):
+		l.leave(graph.Root, subject, Missing, fmt.Sprintf("tagged %q, but its payload is missing", name))
+	case err != nil:
+		return Attached{}, err
+	case reason != "":
+		l.leave(graph.Root, subject, Skipped, fmt.Sprintf("tagged %q, but %s", name, reason))
+	default:
+		return Attached{Graph: graph, Subject: subject, Name: name, Signature: strings.HasSuffix(name, ".sig")}, nil
+	}
+	return Attached{}, nil
 }
 
 // strayTag returns why what a digest tag points at does not belong to the subject

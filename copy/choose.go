@@ -69,14 +69,17 @@ func (l *loader) choose(lists *image.Graph) (map[digest.Digest]bool, error) {
 // chooseDigest chooses the instance of that digest, or all of a nested list.
 func chooseDigest(lists *image.Graph, d digest.Digest, chosen map[digest.Digest]bool) error {
 	start := lists.Node(d)
-	if start == nil {
+	switch {
+	case start != nil && start.Missing:
+		return fmt.Errorf("list %s of %s is missing at the source: %w", d, lists.Root.Desc.Digest, errdefs.ErrUnavailable)
+	case start == nil:
 		return fmt.Errorf("no instance %s in %s (there are: %s): %w", d, lists.Root.Desc.Digest, listDigests(lists), errdefs.ErrNotFound)
 	}
 	seen := map[digest.Digest]bool{d: true}
 	for queue := []*image.Node{start}; len(queue) > 0; queue = queue[1:] {
 		n := queue[0]
 		if n.Doc == nil {
-			chosen[n.Desc.Digest] = true
+			chosen[n.Desc.Digest] = n.Role != image.RoleIndex
 			continue
 		}
 		for _, e := range n.Doc.Edges() {

@@ -31,7 +31,7 @@ func Decide(l *Loaded, acc transport.Accepts, opts Options) (*Plan, error) {
 			Notes:      slices.Clone(l.Notes),
 			Signatures: map[digest.Digest][]transport.Signature{},
 		},
-		ops:     map[digest.Digest]int{},
+		ops:     map[NodeKey]int{},
 		decided: map[digest.Digest]ocispec.Descriptor{},
 		left:    map[digest.Digest]bool{},
 		reaches: map[digest.Digest]bool{},
@@ -42,6 +42,7 @@ func Decide(l *Loaded, acc transport.Accepts, opts Options) (*Plan, error) {
 		}
 	}
 	d.parents()
+	d.tidy()
 	return d.plan, nil
 }
 
@@ -52,24 +53,34 @@ type decider struct {
 	opts Options
 	plan *Plan
 
-	graph   *image.Graph  // the one that is being decided
-	format  Format        // of the one that is being decided
-	subject digest.Digest // that it belongs to
-	ops     map[digest.Digest]int
-	decided map[digest.Digest]ocispec.Descriptor // documents, by their digest at the source
-	left    map[digest.Digest]bool
-	reaches map[digest.Digest]bool // lists with something chosen below them
+	graph    *image.Graph  // the one that is being decided
+	format   Format        // of the one that is being decided
+	attaches bool          // that one is attached: nothing in it is converted
+	subject  digest.Digest // that it belongs to
+	ops      map[NodeKey]int
+	decided  map[digest.Digest]ocispec.Descriptor // documents, by their digest at the source
+	left     map[digest.Digest]bool
+	reaches  map[digest.Digest]bool // lists with something chosen below them
 }
 
-// parents tells every node its parent: the first that leads to it from the root.
+// parents tells every node its parent by the digest that it has at the
+// destination.
 func (d *decider) parents() {
-	for _, op := range slices.Backward(d.plan.Ops) {
-		for _, child := range op.Children {
-			if n := &d.plan.Ops[d.ops[child]].Node; n.Parent == "" {
-				n.Parent = op.Node.Desc.Digest
-			}
+	for i := range d.plan.Ops {
+		op := &d.plan.Ops[i]
+		if op.parent != "" {
+			op.Node.Parent = d.decided[op.parent].Digest
 		}
 	}
+}
+
+// tidy takes out of what stays behind what is carried after all, for another
+// reason than that for which it was left.
+func (d *decider) tidy() {
+	d.plan.Left = slices.DeleteFunc(d.plan.Left, func(e Entry) bool {
+		_, carried := d.ops[NodeKey{e.Digest, true}]
+		return carried
+	})
 }
 
 // lists refuses a list where the destination cannot hold one.
@@ -152,7 +163,7 @@ func (d *decider) note(format string, args ...any) {
 }
 
 // document decides about a document and all below it, once, and returns its
-// descriptor at the destination.
+// descriptor at the destination. n is the node as it was come to.
 func (d *decider) document(n *image.Node) (ocispec.Descriptor, error) {
 	if desc, ok := d.decided[n.Desc.Digest]; ok {
 		return desc, nil
@@ -165,7 +176,7 @@ func (d *decider) document(n *image.Node) (ocispec.Descriptor, error) {
 	case *image.Manifest:
 		desc, err = d.manifest(n, doc)
 	default:
-		desc, err = d.asIs(n, n.Desc.MediaType)
+		desc, err = d.asIs(n)
 	}
 	if err == nil {
 		d.decided[n.Desc.Digest] = desc
@@ -173,9 +184,17 @@ func (d *decider) document(n *image.Node) (ocispec.Descriptor, error) {
 	return desc, err
 }
 
+// target returns the type that a document is written in.
+func (d *decider) target(mediaType string) (string, error) {
+	if d.attaches {
+		return mediaType, nil
+	}
+	return targetType(mediaType, d.acc, d.format)
+}
+
 // manifest decides about an OCI or schema 2 manifest.
 func (d *decider) manifest(n *image.Node, m *image.Manifest) (ocispec.Descriptor, error) {
-	target, err := targetType(m.MediaType(), d.acc, d.format)
+	target, err := d.target(m.MediaType())
 	if n.Role == image.RoleAttestation && target != m.MediaType() {
 		return d.attestation(n, m, target)
 	}
@@ -183,7 +202,7 @@ func (d *decider) manifest(n *image.Node, m *image.Manifest) (ocispec.Descriptor
 		return ocispec.Descriptor{}, fmt.Errorf("%s: %w", describe(n), err)
 	}
 	if target == m.MediaType() {
-		return d.asIs(n, target)
+		return d.asIs(n)
 	}
 	return d.convert(n, m, target)
 }
@@ -197,31 +216,38 @@ func (d *decider) attestation(n *image.Node, m *image.Manifest, target string) (
 		return ocispec.Descriptor{}, fmt.Errorf("%s has no form that the destination takes; attestations can be dropped: %w", describe(n), errdefs.ErrNotImplemented)
 	}
 	d.note("attestation %s is kept as it is: it has no schema 2 form", n.Desc.Digest)
-	return d.asIs(n, m.MediaType())
+	return d.asIs(n)
 }
 
 // asIs plans a document with its own bytes, and its children.
-func (d *decider) asIs(n *image.Node, target string) (ocispec.Descriptor, error) {
-	if len(d.acc.Types) > 0 && !slices.Contains(d.acc.Types, target) {
-		return ocispec.Descriptor{}, fmt.Errorf("%s is a %q, which the destination does not take: %w", describe(n), target, errdefs.ErrNotImplemented)
+func (d *decider) asIs(n *image.Node) (ocispec.Descriptor, error) {
+	if !d.takes(n.Desc.MediaType) {
+		return ocispec.Descriptor{}, fmt.Errorf("%s is a %q, which the destination does not take: %w", describe(n), n.Desc.MediaType, errdefs.ErrNotImplemented)
 	}
-	var children []digest.Digest
+	var children []NodeKey
 	for _, e := range n.Doc.Edges() {
-		d.blob(n, e, e.Desc, nil)
-		children = append(children, e.Desc.Digest)
+		children = append(children, d.blob(n, e, e.Desc, nil))
 	}
-	desc := n.Desc
-	d.add(Op{Node: transport.Node{Desc: desc, Role: n.Role, Index: n.Index}, Action: Copied, From: n.Desc, Data: n.Doc.Bytes(), Children: children})
-	return desc, nil
+	d.add(Op{
+		Node: transport.Node{Desc: n.Desc, Role: n.Role, Index: n.Index}, parent: n.Parent,
+		Action: Copied, From: n.Desc, Data: n.Doc.Bytes(), Children: children,
+	})
+	return n.Desc, nil
+}
+
+// takes reports whether the destination takes a type.
+func (d *decider) takes(mediaType string) bool {
+	return len(d.acc.Types) == 0 || slices.Contains(d.acc.Types, mediaType)
 }
 
 // blob plans a config, a layer or an opaque entry of a list.
-func (d *decider) blob(parent *image.Node, e image.Edge, desc ocispec.Descriptor, converted []byte) {
+func (d *decider) blob(parent *image.Node, e image.Edge, desc ocispec.Descriptor, converted []byte) NodeKey {
 	op := Op{
 		Node:     transport.Node{Desc: desc, Role: e.Role, Index: e.Index},
 		Action:   Copied,
 		From:     e.Desc,
 		Platform: platformOf(parent.Desc.Platform),
+		parent:   parent.Desc.Digest,
 	}
 	switch {
 	case converted != nil:
@@ -232,6 +258,7 @@ func (d *decider) blob(parent *image.Node, e image.Edge, desc ocispec.Descriptor
 		op.Data = d.Configs[e.Desc.Digest]
 	}
 	d.add(op)
+	return op.Key()
 }
 
 // convert plans a manifest in another form.
@@ -247,35 +274,37 @@ func (d *decider) convert(n *image.Node, m *image.Manifest, target string) (ocis
 		d.note("%s: %s", describe(n), lost)
 	}
 	old, edges := m.Edges(), c.Manifest.Edges()
-	var children []digest.Digest
+	var children []NodeKey
 	for i, e := range old {
 		var data []byte
 		if e.Role == image.RoleConfig {
 			data = c.Config
 		}
-		d.blob(n, e, edges[i].Desc, data)
-		children = append(children, edges[i].Desc.Digest)
+		children = append(children, d.blob(n, e, edges[i].Desc, data))
 	}
 	desc := n.Desc
 	desc.MediaType, desc.Data = target, nil
 	desc.Digest, desc.Size = n.Desc.Digest.Algorithm().FromBytes(c.Manifest.Bytes()), int64(len(c.Manifest.Bytes()))
 	d.add(Op{
-		Node: transport.Node{Desc: desc, Role: n.Role, Index: n.Index}, Action: Converted, From: n.Desc, Data: c.Manifest.Bytes(),
+		Node: transport.Node{Desc: desc, Role: n.Role, Index: n.Index}, parent: n.Parent,
+		Action: Converted, From: n.Desc, Data: c.Manifest.Bytes(),
 		Reason: "converted from " + n.Desc.MediaType, Children: children,
 	})
 	return desc, nil
 }
 
-// add plans an operation, once for each digest.
+// add plans an operation, once for each key. Where it stands is where it was met
+// first.
 func (d *decider) add(op Op) {
-	if _, ok := d.ops[op.Node.Desc.Digest]; ok {
+	key := op.Key()
+	if _, ok := d.ops[key]; ok {
 		return
 	}
 	if op.Platform == "" {
 		op.Platform = platformOf(op.Node.Desc.Platform)
 	}
 	op.Subject, op.Node.Subject = d.subject, d.subject
-	d.ops[op.Node.Desc.Digest] = len(d.plan.Ops)
+	d.ops[key] = len(d.plan.Ops)
 	d.plan.Ops = append(d.plan.Ops, op)
 }
 
@@ -284,7 +313,7 @@ func (d *decider) fixed(n *image.Node) string {
 	switch dg := n.Desc.Digest; {
 	case d.opts.PreserveDigests:
 		return "digests are to be preserved"
-	case d.acc.Pinned == dg:
+	case d.acc.Pinned != "" && dg == d.Graph.Root.Desc.Digest:
 		return "the destination demands its digest"
 	case d.opts.RemoveSignatures:
 		return ""

@@ -16,7 +16,7 @@ import (
 // converted: what signs or describes a digest does so byte for byte.
 func (d *decider) attachedGraphs() error {
 	for _, a := range d.Attached {
-		d.graph, d.format, d.subject = a.Graph, AsIs, a.Subject
+		d.graph, d.attaches, d.subject = a.Graph, true, a.Subject
 		root := a.Graph.Root
 		now, carried := d.decided[a.Subject]
 		switch {
@@ -39,13 +39,15 @@ func (d *decider) attachedGraphs() error {
 	return nil
 }
 
-// attach plans one attached graph and its name.
+// attach plans one attached graph and its name, if the destination takes all of it.
 func (d *decider) attach(a Attached) error {
-	desc, err := d.document(a.Graph.Root)
-	if errdefs.IsNotImplemented(err) {
-		d.leave(a.Graph.Root, Skipped, err.Error())
-		return nil
+	for _, n := range a.Graph.Nodes() {
+		if n.Doc != nil && !d.takes(n.Desc.MediaType) {
+			d.leave(a.Graph.Root, Skipped, fmt.Sprintf("%s is a %q, which the destination does not take", n.Desc.Digest, n.Desc.MediaType))
+			return nil
+		}
 	}
+	desc, err := d.document(a.Graph.Root)
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", describeAttached(a), a.Subject, err)
 	}

@@ -68,14 +68,14 @@ func Load(ctx context.Context, src transport.Source, acc transport.Accepts, opts
 	}
 	l := &loader{
 		src: src, acc: acc, opts: opts, lim: opts.Limits.WithDefaults(),
-		docs: map[digest.Digest][]byte{},
+		docs: map[digest.Digest][]byte{}, budget: image.NewBudget(opts.Limits),
 		Loaded: Loaded{
 			Root:       root,
 			Signatures: map[digest.Digest][]transport.Signature{},
 			Configs:    map[digest.Digest][]byte{},
 		},
 	}
-	for _, step := range []func(context.Context) error{l.main, l.attached, l.configs, l.signatures} {
+	for _, step := range []func(context.Context) error{l.main, l.configs, l.attached, l.signatures} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -92,6 +92,8 @@ type loader struct {
 	opts Options
 	lim  image.Limits
 
+	budget *image.Budget // of all that is kept
+
 	mu   sync.Mutex
 	docs map[digest.Digest][]byte // lists, which two walks may need
 }
@@ -100,7 +102,7 @@ type loader struct {
 func (l *loader) main(ctx context.Context) error {
 	mode := l.mode()
 	if !image.IsList(l.Root.MediaType) || mode == All {
-		graph, err := l.walk(ctx, l.Root, nil)
+		graph, err := l.walk(ctx, l.Root, nil, l.missing)
 		if err != nil {
 			return err
 		}
@@ -112,7 +114,7 @@ func (l *loader) main(ctx context.Context) error {
 	}
 	lists, err := l.walk(ctx, l.Root, func(n *image.Node) bool {
 		return n.Role == image.RoleIndex && (mode != IndexOnly || n.Parent == "")
-	})
+	}, tolerate)
 	if err != nil {
 		return err
 	}
@@ -128,9 +130,18 @@ func (l *loader) main(ctx context.Context) error {
 	}
 	l.Graph, err = l.walk(ctx, l.Root, func(n *image.Node) bool {
 		return n.Role == image.RoleIndex || l.chosen[n.Desc.Digest]
+	}, func(n *image.Node, err error) error {
+		if n.Role == image.RoleIndex {
+			return nil // nothing in it was chosen
+		}
+		return l.missing(n, err)
 	})
 	return err
 }
+
+// tolerate lets a walk go on without what is missing: whether it is wanted is not
+// known yet.
+func tolerate(*image.Node, error) error { return nil }
 
 // mode resolves the default mode.
 func (l *loader) mode() Mode {
@@ -158,7 +169,7 @@ func (l *loader) one(ctx context.Context, lists *image.Graph) error {
 	l.noteTwins(leaves, order)
 	l.Within = l.Root.Digest
 	l.leaveBehind(lists, chosen)
-	l.Graph, err = l.walk(ctx, chosen, nil)
+	l.Graph, err = l.walk(ctx, chosen, nil, l.missing)
 	if errdefs.IsNotFound(err) {
 		return unavailable(fmt.Errorf("instance %s%s of %s is missing at the source", chosen.Digest, platformSuffix(chosen.Platform), l.Root.Digest), err)
 	}
@@ -193,8 +204,8 @@ func (l *loader) leaveBehind(lists *image.Graph, chosen ocispec.Descriptor) {
 }
 
 // walk reads a graph from a root down.
-func (l *loader) walk(ctx context.Context, root ocispec.Descriptor, enter func(*image.Node) bool) (*image.Graph, error) {
-	w := image.Walker{Fetch: l.fetch, Limits: l.lim, Parallel: atOnce, Enter: enter, Missing: l.missing}
+func (l *loader) walk(ctx context.Context, root ocispec.Descriptor, enter func(*image.Node) bool, missing func(*image.Node, error) error) (*image.Graph, error) {
+	w := image.Walker{Fetch: l.fetch, Limits: l.lim, Parallel: atOnce, Enter: enter, Missing: missing, Budget: l.budget}
 	return w.Walk(ctx, root)
 }
 
@@ -233,7 +244,7 @@ func (l *loader) fetch(ctx context.Context, desc ocispec.Descriptor) ([]byte, er
 // configs reads the configs that Decide needs: of manifests that may have to be
 // converted, and of a single image, for its platform.
 func (l *loader) configs(ctx context.Context) error {
-	var need []ocispec.Descriptor
+	need := map[digest.Digest]ocispec.Descriptor{}
 	for _, n := range l.Graph.Nodes() {
 		m, ok := n.Doc.(*image.Manifest)
 		if !ok || !m.IsImage() {
@@ -241,7 +252,7 @@ func (l *loader) configs(ctx context.Context) error {
 		}
 		target, err := targetType(m.MediaType(), l.acc, l.opts.Format)
 		if n == l.Graph.Root || (err == nil && target != m.MediaType() && n.Role == image.RoleManifest) {
-			need = append(need, m.Config())
+			need[m.Config().Digest] = m.Config()
 		}
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -259,6 +270,9 @@ func (l *loader) config(ctx context.Context, desc ocispec.Descriptor) error {
 	}
 	if err != nil {
 		return fmt.Errorf("reading config: %w", err)
+	}
+	if err := l.budget.Take(0, int64(len(data))); err != nil {
+		return fmt.Errorf("reading config %s: %w", desc.Digest, err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -86,13 +86,14 @@ type Options struct {
 	NoReferrers bool
 	// NoDigestTags leaves out the tags sha256-<hex>.sig, .att and .sbom.
 	NoDigestTags bool
-	// Parallel is the number of nodes moved at once; 0 means 8. What is moved at
-	// once is bounded by bytes as well.
+	// Parallel is the number of nodes moved at once; 0 means 8. At most half of
+	// them, rounded up, are blobs of 1 MiB or more.
 	Parallel int
 	// Limits bound the documents that are read.
 	Limits image.Limits
 	// Events, if not nil, is called with each event, in order and never from two
-	// goroutines at once. A slow Events does not slow the copy down.
+	// goroutines at once. A slow Events does not slow the copy down; what it has not
+	// taken when the copy fails it does not get.
 	Events func(Event)
 	// Logger takes what may help to find a fault; nil means none.
 	Logger *slog.Logger

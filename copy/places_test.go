@@ -124,7 +124,7 @@ func (p *place) Put(ctx context.Context, n transport.Node, open transport.Opener
 
 // childrenThere demands of a manifest that its children came before it.
 func (p *place) childrenThere(data []byte, n transport.Node) error {
-	if !image.IsManifest(n.Desc.MediaType) {
+	if !image.IsManifest(n.Desc.MediaType) || n.Role == image.RoleLayer {
 		return nil
 	}
 	doc, err := image.Decode(bytes.Clone(data), image.Declared{Descriptor: n.Desc.MediaType}, image.Limits{})

@@ -4,6 +4,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/transport"
 )
 
@@ -14,7 +15,7 @@ type Plan struct {
 	SourceRoot ocispec.Descriptor
 	Root       ocispec.Descriptor
 	// Ops are the nodes that must be at the destination, children before parents,
-	// each digest once.
+	// each Key once.
 	Ops []Op
 	// Left are the descriptors that stay behind, as they will stand in the
 	// receipt: skipped and missing ones.
@@ -44,8 +45,22 @@ type Op struct {
 	Subject digest.Digest
 	// Reason says why, unless the node is plainly copied.
 	Reason string
-	// Children are the digests at the destination of the nodes below this one.
-	Children []digest.Digest
+	// Children are the nodes at the destination below this one.
+	Children []NodeKey
+
+	parent digest.Digest // at the source
+}
+
+// NodeKey tells the nodes of a plan apart. A digest that is a layer of one manifest
+// and a manifest itself is two nodes: there are places that keep the two apart.
+type NodeKey struct {
+	Digest   digest.Digest
+	Document bool
+}
+
+// Key returns the node's.
+func (op Op) Key() NodeKey {
+	return NodeKey{op.Node.Desc.Digest, op.Node.Role != image.RoleConfig && op.Node.Role != image.RoleLayer && op.Node.Role != image.RoleOpaque}
 }
 
 // Entry is the operation's line in a receipt, if it is carried out as planned.

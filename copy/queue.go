@@ -3,8 +3,6 @@ package copy
 import (
 	"container/heap"
 	"sync"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // Nodes of at least this size are large: only half of the workers may be busy
@@ -45,16 +43,16 @@ func newQueue(plan *Plan, parallel int) *queue {
 	}
 	q := &queue{workers: min(parallel, max(len(plan.Ops), 1)), tasks: make([]task, len(plan.Ops)), left: len(plan.Ops)}
 	q.cond.L = &q.mu
-	at := make(map[digest.Digest]*task, len(plan.Ops))
+	at := make(map[NodeKey]*task, len(plan.Ops))
 	for i := range plan.Ops {
 		t := &q.tasks[i]
 		t.op, t.index = &plan.Ops[i], i
-		at[t.op.Node.Desc.Digest] = t
+		at[t.op.Key()] = t
 	}
 	for i := range q.tasks {
 		t := &q.tasks[i]
-		for _, d := range unique(t.op.Children) {
-			if c := at[d]; c != nil && c != t {
+		for _, key := range unique(t.op.Children) {
+			if c := at[key]; c != nil && c != t {
 				c.parents = append(c.parents, t)
 				t.below = append(t.below, c)
 				t.waits++
@@ -67,14 +65,14 @@ func newQueue(plan *Plan, parallel int) *queue {
 	return q
 }
 
-// unique returns the digests each once.
-func unique(all []digest.Digest) []digest.Digest {
-	seen := make(map[digest.Digest]bool, len(all))
-	var once []digest.Digest
-	for _, d := range all {
-		if !seen[d] {
-			seen[d] = true
-			once = append(once, d)
+// unique returns the keys each once.
+func unique(all []NodeKey) []NodeKey {
+	seen := make(map[NodeKey]bool, len(all))
+	var once []NodeKey
+	for _, key := range all {
+		if !seen[key] {
+			seen[key] = true
+			once = append(once, key)
 		}
 	}
 	return once
@@ -84,7 +82,7 @@ func unique(all []digest.Digest) []digest.Digest {
 func (q *queue) ready(t *task) {
 	switch {
 	case t.waits > 0 || t.over:
-	case len(t.op.Children) > 0:
+	case t.op.Key().Document:
 		heap.Push(&q.docs, t)
 	case t.op.Node.Desc.Size >= large:
 		heap.Push(&q.larges, t)
@@ -132,7 +130,7 @@ func (q *queue) pop() *task {
 func (q *queue) finished(t *task) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(t.op.Children) == 0 && t.op.Node.Desc.Size >= large {
+	if !t.op.Key().Document && t.op.Node.Desc.Size >= large {
 		q.busyLarge--
 	}
 	q.settle(t)

@@ -29,7 +29,7 @@ type Receipt struct {
 	Source      string `json:"source,omitempty"`
 	Destination string `json:"destination,omitempty"`
 	// SourceRoot is what the source's reference means, Root what the destination's
-	// means now.
+	// means now; it is empty where the copy failed.
 	SourceRoot ocispec.Descriptor `json:"sourceRoot"`
 	Root       ocispec.Descriptor `json:"root"`
 	// Entries has one line for each descriptor, parents before children.

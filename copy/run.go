@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/transport"
 )
@@ -26,7 +25,6 @@ import (
 func Run(ctx context.Context, dst transport.Destination, src transport.Source, plan *Plan, opts Options) (*Receipt, error) {
 	r := &run{src: src, dst: dst, plan: plan, done: make([]outcome, len(plan.Ops)), track: newTracker(plan, opts.Events)}
 	r.has, _ = dst.(transport.Presence)
-	defer r.track.close()
 	r.log = opts.log()
 	r.log.Debug("running a plan", "root", plan.Root.Digest, "nodes", len(plan.Ops), "left", len(plan.Left))
 
@@ -34,6 +32,7 @@ func Run(ctx context.Context, dst transport.Destination, src transport.Source, p
 	if err == nil {
 		err = r.finish(ctx)
 	}
+	r.track.close(err)
 	return r.receipt(), err
 }
 
@@ -46,9 +45,10 @@ type run struct {
 	track *tracker
 	log   *slog.Logger
 
-	mu    sync.Mutex
-	done  []outcome // by operation
-	notes []string
+	mu        sync.Mutex
+	done      []outcome // by operation
+	notes     []string
+	committed bool
 }
 
 // outcome is what became of one operation; the zero value is not done yet.
@@ -93,7 +93,7 @@ func (r *run) complete(ctx context.Context, q *queue) error {
 	for _, t := range q.roots() {
 		have, err := r.has.Has(ctx, t.op.Node)
 		if err != nil {
-			return r.failed(t, err)
+			return r.failed(ctx, t, err)
 		}
 		if have == transport.Complete {
 			q.finishedBelow(t, func(t *task) { r.report(t, outcome{Reused, "the destination is complete"}) })
@@ -108,7 +108,7 @@ func (r *run) node(ctx context.Context, t *task) error {
 	if r.has != nil {
 		have, err := r.has.Has(ctx, t.op.Node)
 		if err != nil {
-			return r.failed(t, err)
+			return r.failed(ctx, t, err)
 		}
 		if have != transport.Absent {
 			r.report(t, outcome{action: Reused})
@@ -122,9 +122,9 @@ func (r *run) node(ctx context.Context, t *task) error {
 		r.report(t, outcome{Skipped, "not at the source; a nondistributable layer is had from its URLs"})
 		return nil
 	case err != nil && s.absent.Load():
-		return r.failed(t, unavailable(errors.New("missing at the source"), err))
+		return r.failed(ctx, t, unavailable(errors.New("missing at the source"), err))
 	case err != nil:
-		return r.failed(t, err)
+		return r.failed(ctx, t, err)
 	}
 	o := outcome{action: Action(out.Action), reason: out.Note}
 	if o.action == Copied && t.op.Action != Copied {
@@ -144,9 +144,9 @@ func (r *run) report(t *task, o outcome) {
 }
 
 // failed says which node an error is about.
-func (r *run) failed(t *task, err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
+func (r *run) failed(ctx context.Context, t *task, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return err // it is about all nodes
 	}
 	n := t.op.Node
 	where := ""
@@ -175,6 +175,7 @@ func (r *run) finish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("moving names at the destination: %w", err)
 	}
+	r.committed = true
 	r.log.Info("moved the names", "root", r.plan.Root.Digest, "names", len(r.plan.Names))
 	r.track.committed()
 	return nil
@@ -185,13 +186,15 @@ func (r *run) receipt() *Receipt {
 	rec := &Receipt{
 		Version:    1,
 		SourceRoot: r.plan.SourceRoot,
-		Root:       r.plan.Root,
 		Entries:    r.entries(),
 		Notes:      slices.Concat(r.plan.Notes, r.notes),
 	}
-	for _, n := range r.plan.Names {
-		if n.Name != "" {
-			rec.Names = append(rec.Names, Name{Name: n.Name, Digest: n.Desc.Digest})
+	if r.committed {
+		rec.Root = r.plan.Root
+		for _, n := range r.plan.Names {
+			if n.Name != "" {
+				rec.Names = append(rec.Names, Name{Name: n.Name, Digest: n.Desc.Digest})
+			}
 		}
 	}
 	rec.sum()
@@ -201,20 +204,20 @@ func (r *run) receipt() *Receipt {
 // entries lists the operations that are done, roots first and parents before
 // children, and then what stayed behind.
 func (r *run) entries() []Entry {
-	at := make(map[digest.Digest]int, len(r.plan.Ops))
+	at := make(map[NodeKey]int, len(r.plan.Ops))
 	for i, op := range r.plan.Ops {
-		at[op.Node.Desc.Digest] = i
+		at[op.Key()] = i
 	}
 	var order []int
 	seen := make([]bool, len(r.plan.Ops))
-	visit := func(d digest.Digest) {
-		if i, ok := at[d]; ok && !seen[i] {
+	visit := func(key NodeKey) {
+		if i, ok := at[key]; ok && !seen[i] {
 			seen[i] = true
 			order = append(order, i)
 		}
 	}
 	for _, n := range r.plan.Names {
-		visit(n.Desc.Digest)
+		visit(NodeKey{n.Desc.Digest, true})
 	}
 	for next := 0; next < len(order); next++ {
 		for _, child := range r.plan.Ops[order[next]].Children {
@@ -229,9 +232,11 @@ func (r *run) entries() []Entry {
 			entries = append(entries, e)
 		}
 	}
-	for _, d := range slices.Sorted(maps.Keys(r.plan.Signatures)) {
-		for _, sig := range r.plan.Signatures[d] {
-			entries = append(entries, signatureEntry(d, sig, Copied, ""))
+	if r.committed {
+		for _, d := range slices.Sorted(maps.Keys(r.plan.Signatures)) {
+			for _, sig := range r.plan.Signatures[d] {
+				entries = append(entries, signatureEntry(d, sig, Copied, ""))
+			}
 		}
 	}
 	return append(entries, r.plan.Left...)

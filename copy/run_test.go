@@ -352,7 +352,7 @@ func TestStrayReferrersStayBehind(t *testing.T) {
 	elsewhere := src.Referrer(src.Store.Put("text/x", []byte("x")), "application/spdx+json", "of something else")
 	gone := src.Referrer(src.root, "application/spdx+json", "gone")
 	src.Delete(gone.Digest)
-	src.referrers = map[digest.Digest][]ocispec.Descriptor{src.root.Digest: {elsewhere, src.amd64, src.Store.Put("text/plain", []byte("no manifest")), gone}}
+	src.referrers = map[digest.Digest][]ocispec.Descriptor{src.root.Digest: {elsewhere, src.Image(testimage.Image{Platform: linux("amd64", ""), Name: "another"}), src.Store.Put("text/plain", []byte("no manifest")), gone}}
 	other := src.CosignPayloadOf(digest.FromString("another image"))
 	src.names = map[string]ocispec.Descriptor{
 		"sha256-" + src.root.Digest.Encoded() + ".sig": other,
@@ -369,7 +369,7 @@ func TestStrayReferrersStayBehind(t *testing.T) {
 		"skipped: listed as a referrer, but its subject is ",
 		"skipped: listed as a referrer, but it names no subject",
 		`skipped: listed as a referrer, but its media type "text/plain" is not that of a manifest`,
-		"missing: listed as a referrer, but not at the source",
+		"missing: listed as a referrer, but: reading manifest ",
 	} {
 		if reasons[want] != 1 {
 			t.Errorf("no line %q in %v", want, reasons)

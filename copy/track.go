@@ -1,6 +1,7 @@
 package copy
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ type tracker struct {
 	active map[*Op]*atomic.Int64 // bytes read so far
 	total  Event                 // Done, Total, Finished, Count
 	closed bool
+	failed bool
 	gone   chan struct{}
 }
 
@@ -29,7 +31,9 @@ func newTracker(plan *Plan, send func(Event)) *tracker {
 	t.wake.L = &t.mu
 	for _, op := range plan.Ops {
 		t.total.Count++
-		t.total.Total += max(op.Node.Desc.Size, 0)
+		if size := max(op.Node.Desc.Size, 0); t.total.Total <= math.MaxInt64-size { // sizes are claims
+			t.total.Total += size
+		}
 	}
 	if send == nil {
 		close(t.gone)
@@ -98,10 +102,14 @@ func (t *tracker) finished(op *Op, o outcome) {
 // committed tells that the names have moved.
 func (t *tracker) committed() { t.push(Event{Kind: EventCommitted}) }
 
-// close sends what is left and ends the tracker.
-func (t *tracker) close() {
+// close ends the tracker. What is left is sent before, unless the run failed: then
+// nobody shall wait for a slow listener.
+func (t *tracker) close(err error) {
 	t.mu.Lock()
 	t.closed = true
+	if err != nil {
+		t.queue, t.failed = nil, true
+	}
 	t.wake.Signal()
 	t.mu.Unlock()
 	<-t.gone
@@ -136,9 +144,19 @@ func (t *tracker) loop() {
 			return
 		}
 		for _, e := range events {
+			if t.abandoned() {
+				return
+			}
 			t.send(e)
 		}
 	}
+}
+
+// abandoned reports whether the tracker was closed by a failure.
+func (t *tracker) abandoned() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed && t.failed
 }
 
 // advance tells how far the nodes on their way have come, unless the listener has

@@ -49,12 +49,16 @@ func NewBudget(lim Limits) *Budget {
 	return &Budget{maxNodes: int64(lim.GraphNodes), maxBytes: lim.GraphBytes}
 }
 
-// Take takes so many descriptors and bytes, or fails with ErrResourceExhausted.
+// Take takes so many descriptors and bytes, or none and fails with
+// ErrResourceExhausted.
 func (b *Budget) Take(nodes int, bytes int64) error {
 	if b.nodes.Add(int64(nodes)) > b.maxNodes {
+		b.nodes.Add(int64(-nodes))
 		return fmt.Errorf("the graph has more than %d descriptors: %w", b.maxNodes, errdefs.ErrResourceExhausted)
 	}
 	if b.bytes.Add(bytes) > b.maxBytes {
+		b.nodes.Add(int64(-nodes))
+		b.bytes.Add(-bytes)
 		return fmt.Errorf("the documents of the graph together have more than %d bytes: %w", b.maxBytes, errdefs.ErrResourceExhausted)
 	}
 	return nil
@@ -164,34 +168,42 @@ func (r *walk) next(level []*Node) ([]*Node, error) {
 func (r *walk) add(parent *Node, nodes []*Node) ([]*Node, error) {
 	var docs []*Node
 	for _, n := range nodes {
-		old := r.graph.nodes[n.Desc.Digest]
-		if old != nil {
-			if err := agree(old, n); err != nil {
-				return nil, err
-			}
-			if old.isDocument() || !n.isDocument() {
-				continue
-			}
-		}
-		if err := r.admit(parent, n); err != nil {
+		n, err := r.enter(parent, n)
+		if err != nil {
 			return nil, err
 		}
-		switch {
-		case old != nil:
-			*old = *n // met as a blob before: it is to be read after all
-			n = old
-		default:
-			r.graph.nodes[n.Desc.Digest] = n
-			r.graph.order = append(r.graph.order, n)
-			if err := r.Budget.Take(1, 0); err != nil {
-				return nil, fmt.Errorf("%s: %w", r.graph.Root.Desc.Digest, err)
-			}
-		}
-		if n.isDocument() && (r.Enter == nil || r.Enter(n)) {
+		if n != nil && n.isDocument() && (r.Enter == nil || r.Enter(n)) {
 			docs = append(docs, n)
 		}
 	}
 	return docs, nil
+}
+
+// enter enters one node into the graph. It returns nil for one that is there
+// already, unless it was met as a blob and is to be read after all.
+func (r *walk) enter(parent *Node, n *Node) (*Node, error) {
+	old := r.graph.nodes[n.Desc.Digest]
+	if old != nil {
+		if err := agree(old, n); err != nil {
+			return nil, err
+		}
+		if old.isDocument() || !n.isDocument() {
+			return nil, nil //nolint:nilnil // nothing is new
+		}
+	}
+	if err := r.admit(parent, n); err != nil {
+		return nil, err
+	}
+	if old != nil {
+		*old = *n
+		return old, nil
+	}
+	if err := r.Budget.Take(1, 0); err != nil {
+		return nil, fmt.Errorf("%s: %w", r.graph.Root.Desc.Digest, err)
+	}
+	r.graph.nodes[n.Desc.Digest] = n
+	r.graph.order = append(r.graph.order, n)
+	return n, nil
 }
 
 // isDocument reports whether the node was met as a document: a layer of a
