@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -115,6 +117,33 @@ func openOwnerLock(dir *os.Root) (*os.File, error) {
 	return f, nil
 }
 
+// lockNames locks the right to give new names, below the root, to files that
+// cannot be linked. It waits for the lock as long as the context lasts.
+func (in *ingest) lockNames(ctx context.Context) (unlock func(), err error) {
+	for {
+		lock, err := openOwnerLock(in.parent)
+		if err == nil {
+			unlock := func() {
+				_ = in.parent.Remove(lockName) // one that stays is as good for the next
+				_ = lock.Close()               // gives the lock up; nothing was written
+			}
+			if err := ctx.Err(); err != nil {
+				unlock()
+				return nil, err
+			}
+			return unlock, nil
+		}
+		if !errors.Is(err, errTaken) {
+			return nil, err
+		}
+		select {
+		case <-time.After(minLockPause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // path returns a file's path below the Writer's root.
 func (in *ingest) path(tmp string) string { return path.Join(ingestParent, in.name, tmp) }
 
@@ -185,6 +214,9 @@ func sweep(root *os.Root, log *slog.Logger) {
 		return
 	}
 	for _, e := range entries {
+		if e.Name() == lockName {
+			continue // of lockNames
+		}
 		switch err := sweepOne(parent, e.Name()); {
 		case err == nil:
 			log.Info("removed files of a killed process", "directory", path.Join(parent.Name(), e.Name()))

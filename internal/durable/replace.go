@@ -22,13 +22,7 @@ func (w *Writer) Replace(ctx context.Context, name string, data []byte) error {
 // Create is Replace for a file that must not be there yet; one that is there
 // stays as it is, and the error is fs.ErrExist.
 func (w *Writer) Create(ctx context.Context, name string, data []byte) error {
-	return w.writeNow(ctx, name, data, func(t *temp) error {
-		err := t.link()
-		if err == nil || errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		return createPlain(w.root, name, data) // a file system without hard links
-	})
+	return w.writeNow(ctx, name, data, func(t *temp) error { return t.appear(ctx) })
 }
 
 func (w *Writer) writeNow(ctx context.Context, name string, data []byte, appear func(*temp) error) error {
@@ -62,22 +56,6 @@ func (w *Writer) writeNow(ctx context.Context, name string, data []byte, appear 
 		w.mu.Unlock()
 		return w.syncDir(w.root, path.Dir(name))
 	})
-}
-
-// createPlain writes a new file in place; it is removed again if that fails.
-func createPlain(root *os.Root, name string, data []byte) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = syncData(f)
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, root.Remove(name))
-	}
-	return nil
 }
 
 // Prepare makes sure that files can be written below the root, as far as that is

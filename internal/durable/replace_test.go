@@ -1,11 +1,16 @@
 package durable
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 )
@@ -45,17 +50,99 @@ func TestCreateKeepsWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestCreatePlain(t *testing.T) {
+// linkless makes a Writer find itself on a file system without hard links.
+func linkless(w *Writer) *Writer {
+	w.link = func(_ *os.Root, from, to string) error {
+		return &os.LinkError{Op: "linkat", Old: from, New: to, Err: errors.ErrUnsupported}
+	}
+	return w
+}
+
+func TestCreateWithoutLinks(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	root := openRoot(t, dir)
-	if err := createPlain(root, "file", []byte("mine")); err != nil {
+	w, dir := newWriter(t)
+	linkless(w)
+	if err := w.Create(t.Context(), "file", []byte("mine")); err != nil {
 		t.Fatal(err)
 	}
-	if err := createPlain(root, "file", []byte("yours")); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("second time: %v", err)
+	if err := w.Create(t.Context(), "file", []byte("yours")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("second Create: %v", err)
 	}
 	wantFile(t, filepath.Join(dir, "file"), []byte("mine"))
+	if left := leftovers(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func TestCreateWithoutLinksHasOneWinner(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range 20 {
+		name := fmt.Sprint(i)
+		var wg sync.WaitGroup
+		var won atomic.Int32
+		for n := range 4 {
+			wg.Go(func() {
+				w := linkless(NewWriter(openRoot(t, dir), Options{}))
+				err := w.Create(t.Context(), name, fmt.Append(nil, n))
+				if err == nil {
+					won.Add(1)
+				} else if !errors.Is(err, fs.ErrExist) {
+					t.Error(err)
+				}
+				if err := w.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := won.Load(); n != 1 {
+			t.Errorf("%d have made the file %s", n, name)
+		}
+	}
+	wantNone(t, filepath.Join(dir, ingestParent))
+}
+
+// A killed process leaves the lock file, and a living one keeps the lock.
+func TestCreateWithoutLinksWaitsForTheLock(t *testing.T) {
+	t.Parallel()
+	w, dir := newWriter(t)
+	linkless(w)
+	if err := w.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := w.ingest.lockNames(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := w.Create(ctx, "file", nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Create: %v; want it cancelled", err)
+	}
+	unlock()
+	if err := os.WriteFile(filepath.Join(dir, ingestParent, lockName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Create(t.Context(), "file", []byte("x")); err != nil {
+		t.Error(err)
+	}
+	wantFile(t, filepath.Join(dir, "file"), []byte("x"))
+}
+
+// What is not for want of links is told, and nothing else tried.
+func TestCreateThatCannotLink(t *testing.T) {
+	t.Parallel()
+	w, dir := newWriter(t)
+	broken := errors.New("input/output error")
+	w.link = func(*os.Root, string, string) error { return broken }
+	if err := w.Create(t.Context(), "file", []byte("mine")); !errors.Is(err, broken) {
+		t.Errorf("Create: %v", err)
+	}
+	wantNone(t, filepath.Join(dir, "file"))
+	if left := leftovers(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
 }
 
 func TestNoLinkAsDirectory(t *testing.T) {

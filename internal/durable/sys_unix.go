@@ -23,6 +23,11 @@ func syncDirFile(f *os.File) error { return f.Sync() }
 
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
+// isLinkless reports whether a hard link failed because the file system has none.
+func isLinkless(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EMLINK)
+}
+
 // control calls do with the file's descriptor, and again if a signal came
 // between.
 func control(f *os.File, do func(fd int) error) error {

@@ -34,3 +34,8 @@ func tryLock(f *os.File) (bool, error) {
 func syncDirFile(*os.File) error { return nil }
 
 func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+
+// isLinkless reports whether a hard link failed because the file system has none.
+func isLinkless(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, windows.ERROR_INVALID_FUNCTION) || errors.Is(err, windows.ERROR_TOO_MANY_LINKS)
+}

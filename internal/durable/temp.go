@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 type temp struct {
 	in      *ingest
 	sync    func(*os.File) error
+	link    func(root *os.Root, from, to string) error
 	file    *os.File // nil once closed
 	tmp     string   // below the ingest directory
 	name    string   // below the Writer's root
@@ -26,7 +28,7 @@ func (w *Writer) create(in *ingest, name string) (*temp, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a file for %s: %w", name, cause(err))
 	}
-	return &temp{in: in, sync: w.sync, file: f, tmp: tmp, name: name}, nil
+	return &temp{in: in, sync: w.sync, link: w.link, file: f, tmp: tmp, name: name}, nil
 }
 
 func (t *temp) write(p []byte) error {
@@ -83,9 +85,30 @@ func (t *temp) rename() error {
 	return nil
 }
 
-// link gives the synced file its name unless that is taken, which is
-// fs.ErrExist. The file is gone after it.
-func (t *temp) link() error {
-	err := t.in.root.Link(t.in.path(t.tmp), t.name)
+// appear gives the synced file its name unless that is taken, which is
+// fs.ErrExist. The file is gone after it, and never in sight without its bytes.
+func (t *temp) appear(ctx context.Context) error {
+	err := t.link(t.in.root, t.in.path(t.tmp), t.name)
+	if err != nil && isLinkless(err) {
+		err = t.renameNew(ctx)
+	}
 	return errors.Join(err, t.discard())
+}
+
+// renameNew is for a file system without hard links: all Writers of a root that
+// look whether a name is free and take it do so under one lock.
+func (t *temp) renameNew(ctx context.Context) error {
+	unlock, err := t.in.lockNames(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, err = t.in.root.Lstat(t.name)
+	switch {
+	case err == nil:
+		return fs.ErrExist
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return t.in.root.Rename(t.in.path(t.tmp), t.name)
 }

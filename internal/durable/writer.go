@@ -47,6 +47,7 @@ type Writer struct {
 	buffers sync.Pool            // of *[]byte
 	sync    func(*os.File) error // makes a new file's data durable
 	syncDir func(*os.Root, string) error
+	link    func(root *os.Root, from, to string) error
 	wait    time.Duration // of Close
 
 	flushing sync.Mutex // only jobs take it: one at a time syncs what is dirty and adopted
@@ -82,6 +83,7 @@ func NewWriter(root *os.Root, opts Options) *Writer {
 		buffers: sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }},
 		sync:    syncData,
 		syncDir: syncDir,
+		link:    (*os.Root).Link,
 		wait:    closeWait,
 		known:   map[string]bool{".": true},
 		dirty:   map[string]bool{},
