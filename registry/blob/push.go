@@ -1,0 +1,208 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/containerd/errdefs"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/transport"
+)
+
+// PushOptions say how one blob is pushed. The zero value is usable.
+type PushOptions struct {
+	// MountFrom is a repository of the same registry that has the blob, so that the
+	// registry may take it from there. Empty: none is known.
+	MountFrom string
+	// AnonymousMount says whether the registry is asked to take the blob from
+	// wherever it has it, if MountFrom is empty.
+	AnonymousMount AnonymousMount
+	// Verify says who verifies the bytes.
+	Verify Verify
+}
+
+// AnonymousMount says whether a mount without a source is tried.
+type AnonymousMount uint8
+
+const (
+	// MountAnonymously tries it until the registry refuses it. It costs no request.
+	MountAnonymously AnonymousMount = iota
+	// NoAnonymousMount does not try it.
+	NoAnonymousMount
+)
+
+// Verify says who verifies the bytes of a blob that is pushed.
+type Verify uint8
+
+const (
+	// VerifyHere hashes the bytes while they are sent. The registry gets the last of
+	// them only if all are what the descriptor says.
+	VerifyHere Verify = iota
+	// VerifyAtDestination leaves that to the registry, which is told the digest.
+	// Only the size is checked here.
+	VerifyAtDestination
+)
+
+// Push makes a blob present, as transport.Destination has it. The registry is asked
+// to mount it; what it does not mount is sent in one request, or in pieces if it is
+// large or the request broke off, from where the registry says that it has got to. A
+// blob that the registry has already costs the same, unless it says so when asked to
+// mount it. open is called when a request first needs bytes, and again where some have
+// to be sent once more; nothing is spooled.
+//
+// Content that is not what the descriptor says is errdefs.ErrDataLoss; the registry is
+// then asked to forget what it got. An error of open, or of what it opened, is wrapped.
+// When ctx ends, the registry is left with what it got.
+func (r *Repository) Push(ctx context.Context, desc ocispec.Descriptor, open transport.Opener, opts PushOptions) (transport.Outcome, error) {
+	d, err := check(desc)
+	if err != nil {
+		return transport.Outcome{}, err
+	}
+	desc.Digest = d
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p := &push{repo: r, opts: opts, content: &content{ctx: inner, desc: desc, from: open}, piece: r.opts.PieceSize}
+	if opts.Verify == VerifyHere {
+		if p.content.hash, err = newMarks(d); err != nil {
+			return transport.Outcome{}, err
+		}
+	}
+	out, err := p.run(inner)
+	if err != nil {
+		return transport.Outcome{}, fmt.Errorf("pushing blob %s to %s: %w", d, r, err)
+	}
+	return out, nil
+}
+
+// push is one blob on its way.
+type push struct {
+	repo    *Repository
+	opts    PushOptions
+	content *content
+	piece   int64 // size of the next piece
+
+	broken     int           // times that all of it in one request failed
+	noPieces   bool          // the registry does not take pieces
+	mismatches int           // times that the registry had something else
+	completing bool          // the last request was one to complete the upload
+	last       int64         // bytes of the last request
+	best       int64         // the most that the registry ever had
+	tries      int           // in a row that did not add to it
+	held       chan struct{} // closed when a request lets go of content; nil if none holds it
+}
+
+// run begins sessions until one completes.
+func (p *push) run(ctx context.Context) (transport.Outcome, error) {
+	defer p.close()
+	for {
+		s, err := p.begin(ctx)
+		if err != nil {
+			return transport.Outcome{}, err
+		}
+		if s == nil {
+			return transport.Outcome{Action: transport.Mounted}, nil
+		}
+		err = p.upload(ctx, s)
+		switch {
+		case err == nil:
+			return p.copied(), nil
+		case errors.Is(err, errLost):
+			if err := p.again(ctx, err); err != nil {
+				return transport.Outcome{}, err
+			}
+		default:
+			return transport.Outcome{}, p.abandon(ctx, s, err)
+		}
+	}
+}
+
+// close closes the content, which a request may still hold when the context has ended.
+func (p *push) close() {
+	if p.held == nil {
+		p.content.close()
+		return
+	}
+	go func() {
+		<-p.held
+		p.content.close()
+	}()
+}
+
+func (p *push) copied() transport.Outcome {
+	out := transport.Outcome{Action: transport.Copied}
+	if p.opts.Verify == VerifyAtDestination {
+		out.Note = "verified by the registry, not on the way"
+	}
+	return out
+}
+
+// abandon ends a session that failed and returns why it did. A registry that cannot be
+// reached, or is not to be asked any more, is not asked.
+func (p *push) abandon(ctx context.Context, s *session, cause error) error {
+	if ctx.Err() != nil || errdefs.IsPermissionDenied(cause) || errdefs.IsUnavailable(cause) && p.content.err == nil {
+		return cause
+	}
+	if err := s.cancel(ctx); err != nil {
+		return fmt.Errorf("%w (and the upload could not be cancelled: %v)", cause, err)
+	}
+	return cause
+}
+
+// again counts a try that made no progress and waits before the next one.
+func (p *push) again(ctx context.Context, cause error) error {
+	if p.tries++; p.tries > maxTries {
+		return fmt.Errorf("%d tries in a row got no further than byte %d of %d: %w: %w",
+			maxTries, p.best, p.content.desc.Size, cause, errdefs.ErrUnavailable)
+	}
+	return pause(ctx, p.tries)
+}
+
+// begin has the registry mount the blob, or begin an upload. A nil session says that
+// it has it.
+func (p *push) begin(ctx context.Context) (*session, error) {
+	mount := url.Values{}
+	switch {
+	case p.opts.MountFrom != "":
+		mount.Set("from", p.opts.MountFrom)
+		fallthrough
+	case p.opts.AnonymousMount == MountAnonymously && !p.repo.noAnonymous.Load():
+		mount.Set("mount", string(p.content.desc.Digest))
+	}
+	s, refused, err := p.post(ctx, mount)
+	if !refused {
+		return s, err
+	}
+	s, _, err = p.post(ctx, nil)
+	if err == nil && p.opts.MountFrom == "" {
+		p.repo.noAnonymous.Store(true)
+	}
+	return s, err
+}
+
+// post asks for a session, or a mount if there is a query. refused says that it may
+// be the mount that the registry does not like.
+func (p *push) post(ctx context.Context, mount url.Values) (s *session, refused bool, err error) {
+	u := p.repo.base.JoinPath("blobs/uploads/")
+	u.RawQuery = mount.Encode()
+	resp, err := send(ctx, p.repo.clients.Control, http.MethodPost, u)
+	if err != nil {
+		return nil, false, err
+	}
+	defer drain(resp)
+	if resp.StatusCode == http.StatusCreated && len(mount) > 0 {
+		same, known := sameDigest(resp, p.content.desc.Digest)
+		return nil, known && !same, nil
+	}
+	if err := accept(resp, http.StatusAccepted); err != nil {
+		return nil, len(mount) > 0 && resp.StatusCode/100 == 4 && resp.StatusCode != http.StatusTooManyRequests, err
+	}
+	s = &session{repo: p.repo, location: u, minPiece: resp.Header.Get("OCI-Chunk-Min-Length")}
+	if resp.Request != nil && resp.Request.URL != nil {
+		s.location = resp.Request.URL // a redirect may have led there
+	}
+	return s, false, s.move(resp)
+}

@@ -1,0 +1,269 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/dhowhq/dhow/registry/wire"
+)
+
+// leastPiece is how small pieces become that fail, unless they were smaller.
+const leastPiece = 1 << 20
+
+// wholeTries is how often all of a blob is sent in one request before it is sent in
+// pieces, which a registry is likelier to keep. One may fail because the connection was
+// an old one.
+const wholeTries = 2
+
+// errBroken is a request with content that failed in a way that another one may not.
+var errBroken = errors.New("the request failed")
+
+// upload sends the content in a session. errLost says that another session is needed.
+func (p *push) upload(ctx context.Context, s *session) error {
+	for {
+		done, err := p.step(ctx, s)
+		if done || err != nil && !errors.Is(err, errBroken) {
+			return err
+		}
+		if err != nil {
+			done, err = p.resume(ctx, s, err)
+			if done || err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// step sends the next request with content, or the one that completes the upload.
+func (p *push) step(ctx context.Context, s *session) (done bool, err error) {
+	size := p.content.desc.Size
+	switch {
+	case size == 0:
+		if err := p.content.empty(); err != nil {
+			return false, err
+		}
+		return p.complete(ctx, s)
+	case s.at == size:
+		return p.complete(ctx, s)
+	case s.at == 0 && (p.noPieces || size <= p.repo.opts.PutUpTo && p.broken < wholeTries):
+		return p.complete(ctx, s)
+	}
+	return false, p.patch(ctx, s)
+}
+
+// resume finds out what became of a request that failed, so that the upload can go on.
+// done says that it has succeeded.
+func (p *push) resume(ctx context.Context, s *session, cause error) (done bool, err error) {
+	size := p.content.desc.Size
+	// The last request may have arrived, and only its answer not.
+	unheard := status(cause) == 0 && p.completing && (s.sent == size || s.at == size)
+	for {
+		if err := p.again(ctx, cause); err != nil {
+			return false, err
+		}
+		if unheard {
+			if done, err = p.repo.exists(ctx, p.content.desc.Digest, size); done || err != nil {
+				return done, err
+			}
+		}
+		err := s.ask(ctx)
+		if err == nil {
+			p.advanced(s)
+			if p.tries > 0 {
+				p.shrink(s)
+			}
+			return false, nil
+		}
+		if errors.Is(err, errLost) || status(err) == 0 {
+			return false, err
+		}
+		cause = err
+	}
+}
+
+// smaller reports whether what the registry finds too large can be sent in smaller
+// pieces, and sees to it.
+func (p *push) smaller(s *session) bool {
+	p.broken = wholeTries
+	return p.shrink(s)
+}
+
+// shrink makes the next piece a quarter of the last one, and reports whether it can.
+func (p *push) shrink(s *session) bool {
+	floor := min(leastPiece, p.repo.opts.PieceSize)
+	if least, err := parseMinPiece(s.minPiece); err == nil { // else patch says so
+		floor = max(floor, least)
+	}
+	if p.last <= floor {
+		return false
+	}
+	p.piece = max(min(p.piece, p.last/4), floor)
+	return true
+}
+
+// complete sends what the registry does not have, and the digest (distribution
+// specification, "POST then PUT").
+func (p *push) complete(ctx context.Context, s *session) (done bool, err error) {
+	d, whole := p.content.desc.Digest, s.at == 0
+	p.completing = true
+	resp, err := p.send(ctx, s, http.MethodPut, p.content.desc.Size, d.String())
+	if err != nil {
+		if whole {
+			p.broken++
+		}
+		return false, err
+	}
+	defer drain(resp)
+	switch resp.StatusCode {
+	case http.StatusCreated:
+		if same, known := sameDigest(resp, d); known && !same {
+			return false, fmt.Errorf("the registry has stored %s: %w", quote(resp.Header.Get("Docker-Content-Digest")), errdefs.ErrDataLoss)
+		}
+		return true, nil
+	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:
+		there, err := p.repo.exists(ctx, d, p.content.desc.Size)
+		if err == nil && !there {
+			err = answerError("PUT answered %d, and the blob is not there", resp.StatusCode)
+		}
+		return err == nil, err
+	}
+	if whole {
+		p.broken++
+	}
+	return false, p.refused(s, resp)
+}
+
+// patch sends a piece (distribution specification, "Pushing a blob in chunks").
+func (p *push) patch(ctx context.Context, s *session) error {
+	p.completing = false
+	least, err := parseMinPiece(s.minPiece)
+	if err != nil {
+		return answerError("the registry wants pieces of a size that is none: %v", err)
+	}
+	end := min(s.at+max(p.piece, least), p.content.desc.Size)
+	resp, err := p.send(ctx, s, http.MethodPatch, end, "")
+	if err != nil {
+		return err
+	}
+	defer drain(resp)
+	if resp.StatusCode != http.StatusAccepted && resp.StatusCode != http.StatusNoContent {
+		return p.refused(s, resp)
+	}
+	if err := s.move(resp); err != nil {
+		return err
+	}
+	before := s.at
+	if err := s.progress(resp, end); err != nil {
+		return err
+	}
+	p.advanced(s)
+	if s.at <= before {
+		return fmt.Errorf("PATCH answered %d, and the registry has %d bytes: %w", resp.StatusCode, s.at, errBroken)
+	}
+	return nil
+}
+
+// advanced notes how far the session has got.
+func (p *push) advanced(s *session) {
+	if s.at > p.best {
+		p.best, p.tries = s.at, 0
+	}
+}
+
+// send sends the bytes from where the session is to end, and with a digest the end of
+// the upload. An error is final, or errBroken.
+func (p *push) send(ctx context.Context, s *session, method string, end int64, digest string) (*http.Response, error) {
+	u := s.location
+	if digest != "" {
+		u = withQuery(u, "digest", digest)
+	}
+	if s.at == end {
+		resp, err := send(ctx, p.repo.clients.Upload, method, u)
+		return resp, p.broke(ctx, err)
+	}
+	body := p.content.body(s.at, end)
+	req, err := newRequest(ctx, method, u, body)
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = end - s.at
+	req.Header.Set("Content-Type", "application/octet-stream")
+	if method == http.MethodPatch {
+		req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", s.at, end-1))
+	}
+	s.requests++
+	p.last = req.ContentLength
+	resp, err := do(ctx, p.repo.clients.Upload, req)
+	if err = errors.Join(err, p.settle(ctx, s, body)); err == nil && resp.StatusCode/100 == 2 && body.at < end {
+		err = fmt.Errorf("%s answered %d when %d of %d bytes were sent", method, resp.StatusCode, body.at, end)
+	}
+	if err != nil && resp != nil {
+		drain(resp)
+	}
+	if p.held == nil && p.content.err != nil {
+		return nil, p.content.err
+	}
+	return resp, p.broke(ctx, err)
+}
+
+// settle waits until a request has let go of the content.
+func (p *push) settle(ctx context.Context, s *session, b *body) error {
+	if err := b.settle(ctx); err != nil {
+		p.held = b.idle
+		return err
+	}
+	s.sent = max(s.sent, b.at)
+	return nil
+}
+
+// broke returns errBroken for an error of a client that another request may not have.
+func (p *push) broke(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || errdefs.IsPermissionDenied(err) || errdefs.IsUnauthorized(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errBroken, err)
+}
+
+// refused returns the error for an answer to content that is one: errLost, errBroken,
+// or one that is final.
+func (p *push) refused(s *session, resp *http.Response) error {
+	if resp.StatusCode == http.StatusTemporaryRedirect || resp.StatusCode == http.StatusPermanentRedirect {
+		if err := s.move(resp); err != nil {
+			return err
+		}
+		return fmt.Errorf("redirected by status %d: %w", resp.StatusCode, errBroken)
+	}
+	err := accept(resp)
+	answer, _ := errors.AsType[*wire.ResponseError](err)
+	has := func(codes ...string) bool { return slices.ContainsFunc(codes, answer.Has) }
+	switch {
+	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone, has("BLOB_UPLOAD_UNKNOWN"):
+		return fmt.Errorf("%w: %w", err, errLost)
+	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable, resp.StatusCode == http.StatusTooManyRequests,
+		resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented,
+		resp.StatusCode == http.StatusRequestEntityTooLarge && p.smaller(s),
+		has("BLOB_UPLOAD_INVALID") && s.requests > 1 && !p.completing:
+		return fmt.Errorf("%w: %w", errBroken, err)
+	case has("DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_INVALID") && p.completing:
+		return p.mismatch(s, err)
+	case errdefs.IsNotImplemented(err) && !p.completing && !p.noPieces:
+		p.noPieces = true
+		return fmt.Errorf("%w: %w", err, errLost)
+	}
+	return err
+}
+
+// mismatch returns the error for a registry that has got something else than was sent.
+// After several requests one of them may have left what it should not: then it is sent
+// once more from the beginning.
+func (p *push) mismatch(s *session, err error) error {
+	if p.mismatches++; s.requests > 1 && p.mismatches == 1 {
+		return fmt.Errorf("%w: %w", err, errLost)
+	}
+	return fmt.Errorf("%w: %w", err, errdefs.ErrDataLoss)
+}
