@@ -39,10 +39,9 @@ func newApp(stdin io.Reader, stdout io.Writer, stderr *os.File, term string) *ap
 	return &app{stdin: stdin, stdout: stdout, stderr: stderr, errOut: progress.NewOutput(stderr), term: term, places: places()}
 }
 
-// execute runs the command that the arguments name.
-func (a *app) execute(ctx context.Context) error {
+// execute runs the command of the tree that the arguments name.
+func (a *app) execute(ctx context.Context, root *cobra.Command) error {
 	out := &help{to: a.stdout}
-	root := a.command()
 	root.SetOut(out)
 	return errors.Join(root.ExecuteContext(ctx), out.err)
 }

@@ -126,11 +126,11 @@ func TestInspectFormat(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for template, want := range map[string]string{
-		"{{.Role}}":       "index\n",
-		"{{.Role}}\n":     "index\n",
-		"{{.Role}}\n\n":   "index\n\n",
-		"{{.Attests}}":    "",
-		"\n{{.Attests}} ": "\n \n",
+		"{{.Role}}":     "index\n",
+		"{{.Role}}\n":   "index\n",
+		"{{.Role}}\n\n": "index\n\n",
+		"{{.Attests}}":  "",
+		"{{.Attests}}.": ".\n",
 	} {
 		if got := w.must(t, "inspect", "--format", template, "oci:layout:latest"); got != want {
 			t.Errorf("%q gives %q, want %q", template, got, want)

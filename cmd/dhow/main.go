@@ -18,7 +18,7 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal ends the process as if there were no handler
 	a := newApp(os.Stdin, os.Stdout, os.Stderr, os.Getenv("TERM"))
-	err := a.execute(ctx)
+	err := a.execute(ctx, a.command())
 	if err != nil {
 		_, _ = fmt.Fprintln(a.errOut, errorLine(ctx, err)) // there is nowhere left to tell that it failed
 	}

@@ -158,28 +158,28 @@ func (w *Writer) parallel(n int, do func(i int) error) error {
 		next  int
 		first error
 	)
+	claim := func() (i int, ok bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		i = next
+		next++
+		return i, i < n && first == nil
+	}
+	done := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if first == nil {
+			first = err
+		}
+	}
 	for range min(n, syncers) {
 		wg.Go(func() {
-			for {
-				mu.Lock()
-				i := next
-				next++
-				stop := i >= n || first != nil
-				mu.Unlock()
-				if stop {
-					return
-				}
+			for i, ok := claim(); ok; i, ok = claim() {
 				err := w.checkOpen()
 				if err == nil {
 					err = do(i)
 				}
-				if err != nil {
-					mu.Lock()
-					if first == nil {
-						first = err
-					}
-					mu.Unlock()
-				}
+				done(err)
 			}
 		})
 	}
