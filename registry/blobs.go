@@ -1,0 +1,70 @@
+package registry
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"github.com/dhowhq/dhow/registry/blob"
+	"github.com/dhowhq/dhow/registry/hosts"
+	"github.com/dhowhq/dhow/registry/wire"
+)
+
+// blobs returns the blobs of a repository at an endpoint.
+func (c *Client) blobs(e *endpoint, use hosts.Use) (*blob.Repository, error) {
+	base, err := url.Parse(e.Scheme + "://" + e.Host + strings.TrimSuffix(e.Prefix, "/v2"))
+	if err != nil {
+		return nil, err
+	}
+	way := func(p wire.Purpose, t wire.Traffic) blob.Doer {
+		return &doer{endpoint: e, how: how{purpose: p, traffic: t, scopes: e.scopes(use)}}
+	}
+	return blob.New(base, e.Path, blob.Clients{
+		Control:  way(wire.Registry, wire.Control),
+		Download: way(wire.Registry, wire.Download),
+		Upload:   way(wire.Location, wire.Upload),
+		Session:  way(wire.Location, wire.Control),
+	}, c.opts.Blobs)
+}
+
+// doer sends the requests of package blob.
+type doer struct {
+	endpoint *endpoint
+	how      how
+}
+
+// Do implements blob.Doer.
+func (d *doer) Do(req *http.Request) (*http.Response, error) {
+	h := d.how
+	if from := req.URL.Query().Get("from"); from != "" && req.Method == http.MethodPost {
+		// A mount reads another repository.
+		h.scopes = append(slices.Clip(h.scopes), auth.ScopeRepository(from, auth.ActionPull))
+	}
+	if h.purpose == wire.Registry && req.Response == nil {
+		req = d.prefixed(req)
+	}
+	resp, err := d.endpoint.send(req, h)
+	if err != nil {
+		return nil, classify(err)
+	}
+	return resp, nil
+}
+
+// prefixed returns a request below the prefix that the endpoint has in the place of
+// /v2, which is what package blob adds to its base.
+func (d *doer) prefixed(req *http.Request) *http.Request {
+	prefix := d.endpoint.Prefix
+	if strings.HasSuffix(prefix, "/v2") {
+		return req
+	}
+	rest, ok := strings.CutPrefix(req.URL.Path, prefix+"/v2/")
+	if !ok {
+		return req
+	}
+	req = req.Clone(req.Context())
+	req.URL.Path, req.URL.RawPath = prefix+"/"+rest, ""
+	return req
+}

@@ -1,0 +1,143 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
+)
+
+// maxRounds is how often a referrer is added to a list that others keep writing.
+const maxRounds = 8
+
+// fallbackTag is the tag under which a registry without the referrers API has the
+// list of a subject's referrers (OCI distribution specification, "Referrers Tag
+// Schema").
+func fallbackTag(subject digest.Digest) string {
+	algorithm, encoded, _ := strings.Cut(string(subject), ":")
+	return algorithm + "-" + encoded[:min(len(encoded), 64)]
+}
+
+// fallback returns the list under the tag, or nil if there is none.
+func (r *Repository) fallback(ctx context.Context, e *endpoint, subject digest.Digest, once bool) (*image.List, error) {
+	desc, data, err := r.get(ctx, e, fallbackTag(subject), "", once)
+	switch {
+	case errdefs.IsNotFound(err), notRegistry(err):
+		return nil, nil //nolint:nilnil // as documented: there is none
+	case err != nil:
+		return nil, err
+	}
+	// There are registries that find the subject itself by what looks like its digest.
+	own, err := image.DigestOf(data, desc.MediaType, subject.Algorithm())
+	if err != nil {
+		return nil, err
+	}
+	if own == subject {
+		return nil, nil //nolint:nilnil // likewise
+	}
+	if desc.MediaType != indexType {
+		return nil, fmt.Errorf("the tag %s is for referrers, and is a %s: %w", fallbackTag(subject), quote(desc.MediaType), errOccupied)
+	}
+	return decodeIndex(data, r.client.opts.Limits)
+}
+
+// errOccupied is a tag for referrers that is something else.
+var errOccupied = fmt.Errorf("it is in use for something else: %w", errdefs.ErrFailedPrecondition)
+
+// AddReferrer has the registry know that the manifest desc refers to the subject,
+// after it was Put. A registry with the referrers API sees that by itself, and
+// nothing is done; whether it has one was told by its answer to Put, or is asked
+// once. Elsewhere desc is added to the list under the tag that stands in for the API,
+// and it is looked at until it is seen there: registries do not know how to write on
+// condition, so that two who write at once may have to write again. Of two that
+// write and look in turn at a bad moment one may still be lost.
+//
+// The media type, digest, size, artifact type and annotations of desc are listed. A
+// tag that is not a list of referrers is errdefs.ErrFailedPrecondition and stays as
+// it is.
+func (r *Repository) AddReferrer(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) error {
+	_, err := image.ParseDigest(string(subject))
+	if err == nil {
+		err = r.addReferrer(ctx, r.first(), subject, desc)
+	}
+	if err != nil {
+		return failed("add "+string(desc.Digest)+" to the referrers of", r.object(string(subject)), err)
+	}
+	return nil
+}
+
+func (r *Repository) addReferrer(ctx context.Context, e *endpoint, subject digest.Digest, desc ocispec.Descriptor) error {
+	if e.server.referrers.Load() == yes {
+		return nil
+	}
+	has, err := r.api(ctx, e, &referrerList{subject: subject, seen: map[digest.Digest]bool{}}, false)
+	if err != nil && !errdefs.IsResourceExhausted(err) { // then there is one
+		return err
+	}
+	if has {
+		return nil
+	}
+	// Not to overwrite ourselves.
+	select {
+	case <-e.session.listing:
+		defer func() { e.session.listing <- struct{}{} }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	entry := ocispec.Descriptor{
+		MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size,
+		ArtifactType: desc.ArtifactType, Annotations: desc.Annotations,
+	}
+	for round := range maxRounds {
+		done, err := r.addOnce(ctx, e, subject, entry)
+		if done || err != nil {
+			return err
+		}
+		if round > 0 {
+			// Others were faster, or after us.
+			if err := pause(ctx, rand.N(time.Duration(round)*100*time.Millisecond)); err != nil { //nolint:gosec // no secret
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("the tag %s was overwritten %d times by others: %w", fallbackTag(subject), maxRounds, errdefs.ErrUnavailable)
+}
+
+// addOnce reports whether the entry is in the list, and writes it there if it is not.
+func (r *Repository) addOnce(ctx context.Context, e *endpoint, subject digest.Digest, entry ocispec.Descriptor) (bool, error) {
+	list, err := r.fallback(ctx, e, subject, false)
+	if err != nil {
+		return false, err
+	}
+	if list == nil {
+		if list, err = image.NewList(indexType); err != nil {
+			return false, err
+		}
+	}
+	if _, err := list.Instance(entry.Digest); err == nil {
+		return true, nil
+	}
+	if list, err = list.Add(entry); err != nil {
+		return false, err
+	}
+	return false, r.put(ctx, e, list.Descriptor(), list.Bytes(), fallbackTag(subject))
+}
+
+// pause waits.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

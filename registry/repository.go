@@ -1,0 +1,129 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"github.com/dhowhq/dhow/ref"
+	"github.com/dhowhq/dhow/registry/blob"
+	"github.com/dhowhq/dhow/registry/hosts"
+)
+
+// Repository is a repository of a registry, for one use. It is safe for use by
+// several goroutines at once.
+//
+// Where there are mirrors, each request goes to the first of them, and on to the
+// next and at last to the registry when one fails or does not have what is asked
+// for. The endpoint that answered a Get or Head first is kept: from then on requests
+// begin with it. Tags are always those of the registry.
+type Repository struct {
+	client    *Client
+	name      ref.Reference
+	use       hosts.Use
+	endpoints []*endpoint
+	blobs     []*blob.Repository // of each endpoint
+	chosen    atomic.Int32       // the endpoint that is kept, or none
+}
+
+const none = -1
+
+// String returns the repository's name, without tag and digest.
+func (r *Repository) String() string { return r.name.Name() }
+
+// Endpoint returns the URL of the endpoint that is asked first, and the repository
+// there, for a message.
+func (r *Repository) Endpoint() string { return r.first().String() }
+
+// Blobs returns the blobs of the repository at the endpoint that is asked first: the
+// one that answered for the manifest, if one has. Requests for them are authorised
+// as those of the Repository are.
+func (r *Repository) Blobs() *blob.Repository { return r.blobs[max(0, r.chosen.Load())] }
+
+func (r *Repository) first() *endpoint { return r.endpoints[max(0, r.chosen.Load())] }
+
+// object returns the name of a tag, digest or the repository in an error.
+func (r *Repository) object(reference string) string {
+	switch {
+	case reference == "":
+		return r.String()
+	case strings.Contains(reference, ":"):
+		return r.String() + "@" + reference
+	}
+	return r.String() + ":" + reference
+}
+
+// at returns what a reference is called at an endpoint: the configuration may have
+// another tag for that of the name.
+func (r *Repository) at(e *endpoint, reference string) string {
+	if e.Tag != "" && reference == r.name.Tagged().Tag() {
+		return e.Tag
+	}
+	return reference
+}
+
+// ask asks the endpoints in order until one answers. There is something else to try
+// where once is true. Its error is the last one's, the registry's; what the mirrors
+// said is in its text.
+func (r *Repository) ask(ctx context.Context, keep keeping, f func(e *endpoint, once bool) error) error {
+	chosen := r.chosen.Load()
+	var mirrors []string
+	for i := int(max(0, chosen)); ; i++ {
+		last := i == len(r.endpoints)-1
+		e := r.endpoints[i]
+		err := f(e, !last && chosen == none)
+		if err == nil {
+			if keep {
+				r.chosen.CompareAndSwap(none, int32(i)) //nolint:gosec // there are not that many
+			}
+			return nil
+		}
+		if !last && !ended(ctx) {
+			r.client.log.Warn("an endpoint did not answer, the next one is asked",
+				"repository", r.String(), "endpoint", e.String(), "error", err)
+			mirrors = append(mirrors, fmt.Sprintf("%s: %v", e, err))
+			continue
+		}
+		if len(mirrors) > 0 {
+			return &afterMirrorsError{mirrors: mirrors, err: err}
+		}
+		return err
+	}
+}
+
+// keeping says whether the endpoint that answers is kept.
+type keeping bool
+
+const (
+	keep keeping = true
+	pass keeping = false
+)
+
+// afterMirrorsError is the error of the endpoint that was asked last.
+type afterMirrorsError struct {
+	mirrors []string
+	err     error
+}
+
+func (e *afterMirrorsError) Error() string {
+	return e.err.Error() + "; before that: " + strings.Join(e.mirrors, "; ")
+}
+func (e *afterMirrorsError) Unwrap() error { return e.err }
+
+// scopes are the rights that the use of a repository needs.
+func (e *endpoint) scopes(use hosts.Use) []string {
+	var actions []string
+	switch use {
+	case hosts.Push:
+		actions = []string{auth.ActionPull, auth.ActionPush}
+	case hosts.Delete:
+		// What is deleted is looked at before and after.
+		actions = []string{auth.ActionPull, auth.ActionDelete}
+	default:
+		actions = []string{auth.ActionPull}
+	}
+	return []string{auth.ScopeRepository(e.Path, actions...)}
+}
