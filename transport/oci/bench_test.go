@@ -99,3 +99,17 @@ func BenchmarkHas(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCommit gives 2000 new names in a layout that has as many.
+func BenchmarkCommit(b *testing.B) {
+	d, names := oneImage(b, 4000)
+	commit(b, d, names[:2000]...)
+	index := filepath.Join(d.ref.Path, ocispec.ImageIndexFile)
+	before := readFile(b, index)
+	for b.Loop() {
+		b.StopTimer()
+		writeFile(b, before, index)
+		b.StartTimer()
+		commit(b, d, names[2000:]...)
+	}
+}

@@ -112,17 +112,12 @@ func isAttached(e ocispec.Descriptor) bool {
 // distinct drops all but the first entry of each digest: one image may have
 // several names.
 func distinct(entries []ocispec.Descriptor) []ocispec.Descriptor {
-	var kept []ocispec.Descriptor
-	for _, e := range entries {
-		if !slices.ContainsFunc(kept, func(k ocispec.Descriptor) bool { return sameContent(k, e) }) {
-			kept = append(kept, e)
-		}
-	}
-	return kept
-}
-
-func sameContent(a, b ocispec.Descriptor) bool {
-	return a.MediaType == b.MediaType && a.Digest == b.Digest && a.Size == b.Size
+	seen := map[content]bool{}
+	return slices.DeleteFunc(slices.Clone(entries), func(e ocispec.Descriptor) bool {
+		twin := seen[contentOf(e)]
+		seen[contentOf(e)] = true
+		return twin
+	})
 }
 
 // findName returns the entry of a name.

@@ -48,7 +48,9 @@ func (d *Destination) named(ctx context.Context, name string) (ocispec.Descripto
 // lock, by one that has the names: what had a name before has it no longer. If
 // that changes nothing, nothing is written. A name that is no valid ref.name
 // becomes a note, and its manifest an entry without a name. A manifest that is
-// not there is errdefs.ErrFailedPrecondition.
+// not there is errdefs.ErrFailedPrecondition, a name for two of them
+// errdefs.ErrInvalidArgument, and an index.json that would be larger than what is
+// read again errdefs.ErrResourceExhausted.
 func (d *Destination) Commit(ctx context.Context, names []transport.Naming) ([]string, error) {
 	notes, err := d.commit(ctx, names)
 	if err != nil {
@@ -58,6 +60,9 @@ func (d *Destination) Commit(ctx context.Context, names []transport.Naming) ([]s
 }
 
 func (d *Destination) commit(ctx context.Context, names []transport.Naming) ([]string, error) {
+	if err := d.checkNames(names); err != nil {
+		return nil, err
+	}
 	layout, store := d.sites()
 	if layout == nil && len(names) == 0 {
 		return nil, ctx.Err()
@@ -98,40 +103,14 @@ func (d *Destination) replaceIndex(ctx context.Context, layout *site, entries []
 	if err != nil {
 		return err
 	}
-	list := old
-	for _, e := range entries {
-		if list, err = setEntry(list, e); err != nil {
-			return err
-		}
+	list, err := setEntries(ctx, old, entries)
+	if err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil || bytes.Equal(list.Bytes(), old.Bytes()) {
 		return err
 	}
 	return layout.writer.Replace(context.WithoutCancel(ctx), ocispec.ImageIndexFile, list.Bytes())
-}
-
-// setEntry puts an entry into the list. One with a name takes the place of the
-// one that had it, and of one without a name for the same content; one without
-// adds nothing if its content has an entry.
-func setEntry(list *image.List, entry ocispec.Descriptor) (*image.List, error) {
-	name := refName(entry)
-	there := false
-	kept, err := list.Keep(func(e ocispec.Descriptor) bool {
-		same := sameContent(e, entry)
-		if name == "" {
-			there = there || same
-			return true
-		}
-		if refName(e) == name && same && !there {
-			there = true
-			return true
-		}
-		return refName(e) != name && !(refName(e) == "" && same)
-	})
-	if err != nil || there {
-		return kept, err
-	}
-	return kept.Add(entry)
 }
 
 // entries returns the entries of index.json for the names.
@@ -144,11 +123,7 @@ func (d *Destination) entries(ctx context.Context, b blobs, names []transport.Na
 		if err != nil {
 			return nil, nil, err
 		}
-		name := n.Name
-		if name == "" && n.Subject == "" {
-			name = d.ref.Name
-		}
-		if name != "" {
+		if name := d.nameOf(n); name != "" {
 			if err := ref.ValidLayoutName(name); err != nil {
 				notes = append(notes, fmt.Sprintf("%s is in the layout without its name: %v", n.Desc.Digest, err))
 			} else {

@@ -1,0 +1,8 @@
+//go:build race
+
+package oci
+
+import "time"
+
+// manyNamesTime is how long a Commit of many names may take.
+const manyNamesTime = 5 * time.Second
