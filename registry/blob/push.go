@@ -65,7 +65,7 @@ func (r *Repository) Push(ctx context.Context, desc ocispec.Descriptor, open tra
 	desc.Digest = d
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := &push{repo: r, opts: opts, content: &content{ctx: inner, desc: desc, from: open}, piece: r.opts.PieceSize}
+	p := &push{repo: r, opts: opts, content: &content{ctx: inner, desc: desc, from: open}, pieces: newPieces(r.opts.PieceSize)}
 	if opts.Verify == VerifyHere {
 		if p.content.hash, err = newMarks(d); err != nil {
 			return transport.Outcome{}, err
@@ -83,13 +83,14 @@ type push struct {
 	repo    *Repository
 	opts    PushOptions
 	content *content
-	piece   int64 // size of the next piece
+	pieces  pieces
 
-	broken     int           // times that all of it in one request failed
+	broken     bool          // it broke off when it was sent in one request
 	noPieces   bool          // the registry does not take pieces
 	mismatches int           // times that the registry had something else
 	completing bool          // the last request was one to complete the upload
-	last       int64         // bytes of the last request
+	asked      int64         // bytes of the last request
+	passed     int64         // and of those that were sent
 	best       int64         // the most that the registry ever had
 	tries      int           // in a row that did not add to it
 	held       chan struct{} // closed when a request lets go of content; nil if none holds it

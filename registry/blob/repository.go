@@ -58,8 +58,7 @@ type Options struct {
 	// 256 MiB; below zero every blob is sent in pieces.
 	PutUpTo int64
 	// PieceSize is the size in bytes of the pieces of a blob that is not sent in one
-	// request. Zero is 64 MiB. Pieces that fail become smaller, down to 1 MiB or
-	// PieceSize.
+	// request. Zero is 64 MiB. After a break they are smaller, down to 64 KiB.
 	PieceSize int64
 }
 

@@ -12,14 +12,6 @@ import (
 	"github.com/dhowhq/dhow/registry/wire"
 )
 
-// leastPiece is how small pieces become that fail, unless they were smaller.
-const leastPiece = 1 << 20
-
-// wholeTries is how often all of a blob is sent in one request before it is sent in
-// pieces, which a registry is likelier to keep. One may fail because the connection was
-// an old one.
-const wholeTries = 2
-
 // errBroken is a request with content that failed in a way that another one may not.
 var errBroken = errors.New("the request failed")
 
@@ -50,7 +42,7 @@ func (p *push) step(ctx context.Context, s *session) (done bool, err error) {
 		return p.complete(ctx, s)
 	case s.at == size:
 		return p.complete(ctx, s)
-	case s.at == 0 && (p.noPieces || size <= p.repo.opts.PutUpTo && p.broken < wholeTries):
+	case s.at == 0 && (p.noPieces || size <= p.repo.opts.PutUpTo && !p.broken):
 		return p.complete(ctx, s)
 	}
 	return false, p.patch(ctx, s)
@@ -59,7 +51,7 @@ func (p *push) step(ctx context.Context, s *session) (done bool, err error) {
 // resume finds out what became of a request that failed, so that the upload can go on.
 // done says that it has succeeded.
 func (p *push) resume(ctx context.Context, s *session, cause error) (done bool, err error) {
-	size := p.content.desc.Size
+	size, before := p.content.desc.Size, s.at
 	// The last request may have arrived, and only its answer not.
 	unheard := status(cause) == 0 && p.completing && (s.sent == size || s.at == size)
 	for {
@@ -73,10 +65,8 @@ func (p *push) resume(ctx context.Context, s *session, cause error) (done bool, 
 		}
 		err := s.ask(ctx)
 		if err == nil {
+			p.pieces.broke(p.passed, s.at-before)
 			p.advanced(s)
-			if p.tries > 0 {
-				p.shrink(s)
-			}
 			return false, nil
 		}
 		if errors.Is(err, errLost) || status(err) == 0 {
@@ -86,36 +76,14 @@ func (p *push) resume(ctx context.Context, s *session, cause error) (done bool, 
 	}
 }
 
-// smaller reports whether what the registry finds too large can be sent in smaller
-// pieces, and sees to it.
-func (p *push) smaller(s *session) bool {
-	p.broken = wholeTries
-	return p.shrink(s)
-}
-
-// shrink makes the next piece a quarter of the last one, and reports whether it can.
-func (p *push) shrink(s *session) bool {
-	floor := min(leastPiece, p.repo.opts.PieceSize)
-	if least, err := parseMinPiece(s.minPiece); err == nil { // else patch says so
-		floor = max(floor, least)
-	}
-	if p.last <= floor {
-		return false
-	}
-	p.piece = max(min(p.piece, p.last/4), floor)
-	return true
-}
-
 // complete sends what the registry does not have, and the digest (distribution
 // specification, "POST then PUT").
 func (p *push) complete(ctx context.Context, s *session) (done bool, err error) {
-	d, whole := p.content.desc.Digest, s.at == 0
+	d := p.content.desc.Digest
 	p.completing = true
 	resp, err := p.send(ctx, s, http.MethodPut, p.content.desc.Size, d.String())
 	if err != nil {
-		if whole {
-			p.broken++
-		}
+		p.broken = p.broken || p.passed > 0 // else the connection may just have been an old one
 		return false, err
 	}
 	defer drain(resp)
@@ -132,9 +100,6 @@ func (p *push) complete(ctx context.Context, s *session) (done bool, err error) 
 		}
 		return err == nil, err
 	}
-	if whole {
-		p.broken++
-	}
 	return false, p.refused(s, resp)
 }
 
@@ -145,7 +110,8 @@ func (p *push) patch(ctx context.Context, s *session) error {
 	if err != nil {
 		return answerError("the registry wants pieces of a size that is none: %v", err)
 	}
-	end := min(s.at+max(p.piece, least), p.content.desc.Size)
+	p.pieces.atLeast(least)
+	end := min(s.at+p.pieces.size, p.content.desc.Size)
 	resp, err := p.send(ctx, s, http.MethodPatch, end, "")
 	if err != nil {
 		return err
@@ -162,6 +128,7 @@ func (p *push) patch(ctx context.Context, s *session) error {
 		return err
 	}
 	p.advanced(s)
+	p.pieces.arrived()
 	if s.at <= before {
 		return fmt.Errorf("PATCH answered %d, and the registry has %d bytes: %w", resp.StatusCode, s.at, errBroken)
 	}
@@ -182,6 +149,7 @@ func (p *push) send(ctx context.Context, s *session, method string, end int64, d
 	if digest != "" {
 		u = withQuery(u, "digest", digest)
 	}
+	p.asked, p.passed = end-s.at, 0
 	if s.at == end {
 		resp, err := send(ctx, p.repo.clients.Upload, method, u)
 		return resp, p.broke(ctx, err)
@@ -197,7 +165,6 @@ func (p *push) send(ctx context.Context, s *session, method string, end int64, d
 		req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", s.at, end-1))
 	}
 	s.requests++
-	p.last = req.ContentLength
 	resp, err := do(ctx, p.repo.clients.Upload, req)
 	if err = errors.Join(err, p.settle(ctx, s, body)); err == nil && resp.StatusCode/100 == 2 && body.at < end {
 		err = fmt.Errorf("%s answered %d when %d of %d bytes were sent", method, resp.StatusCode, body.at, end)
@@ -217,6 +184,7 @@ func (p *push) settle(ctx context.Context, s *session, b *body) error {
 		p.held = b.idle
 		return err
 	}
+	p.passed = b.at - s.at
 	s.sent = max(s.sent, b.at)
 	return nil
 }
@@ -246,7 +214,7 @@ func (p *push) refused(s *session, resp *http.Response) error {
 		return fmt.Errorf("%w: %w", err, errLost)
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable, resp.StatusCode == http.StatusTooManyRequests,
 		resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented,
-		resp.StatusCode == http.StatusRequestEntityTooLarge && p.smaller(s),
+		resp.StatusCode == http.StatusRequestEntityTooLarge && p.smaller(),
 		has("BLOB_UPLOAD_INVALID") && s.requests > 1 && !p.completing:
 		return fmt.Errorf("%w: %w", errBroken, err)
 	case has("DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_INVALID") && p.completing:
@@ -256,6 +224,13 @@ func (p *push) refused(s *session, resp *http.Response) error {
 		return fmt.Errorf("%w: %w", err, errLost)
 	}
 	return err
+}
+
+// smaller has pieces smaller than the last request sent from now on, and reports
+// whether they can be.
+func (p *push) smaller() bool {
+	p.broken = true
+	return p.pieces.tooLarge(p.asked)
 }
 
 // mismatch returns the error for a registry that has got something else than was sent.
