@@ -59,7 +59,7 @@ func (e *endpoint) send(req *http.Request, h how) (*http.Response, error) {
 		req = withNamespace(req, e.Namespace)
 	}
 	// A body that cannot be had again is not what to find anything out with.
-	if e.server.settled.Load() == asUnknown && (req.Body == nil || req.GetBody != nil) {
+	if e.server.settled.Load() == asUnknown && (req.Body == nil || req.Body == http.NoBody || req.GetBody != nil) {
 		return e.settle(req, h)
 	}
 	return e.by(e.server.route(), req, h)
