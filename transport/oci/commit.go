@@ -110,6 +110,9 @@ func (d *Destination) replaceIndex(ctx context.Context, layout *site, entries []
 	if err := ctx.Err(); err != nil || bytes.Equal(list.Bytes(), old.Bytes()) {
 		return err
 	}
+	if err := checkIndexSize(list, d.opts.Limits); err != nil {
+		return err
+	}
 	return layout.writer.Replace(context.WithoutCancel(ctx), ocispec.ImageIndexFile, list.Bytes())
 }
 

@@ -1,7 +1,10 @@
 package oci
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
@@ -187,5 +191,59 @@ func TestCommitSparse(t *testing.T) {
 	commit(t, d, transport.Naming{Name: "list", Desc: index}, transport.Naming{Name: "image", Desc: bare})
 	if got := entries(t, d.ref.Path); len(got) != 2 || got[1].Platform != nil {
 		t.Errorf("entries: %+v", got)
+	}
+}
+
+func TestCommitWritesWhatItCanRead(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	im := s.Image(testimage.Image{Platform: linux("amd64")})
+	index := func(names, padding int) []byte {
+		list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Annotations: map[string]string{"x": strings.Repeat("x", padding)}}
+		for i := range names {
+			list.Manifests = append(list.Manifests, named(im, fmt.Sprint(i), nil))
+		}
+		data, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	room := maxIndexBytes - len(index(1, 0))
+	for name, tc := range map[string]struct {
+		index  []byte
+		limits image.Limits
+		kind   error
+		text   []string
+	}{
+		"bytes":           {index: index(1, room), kind: errdefs.ErrResourceExhausted, text: []string{"index.json would have 8388", "the limit is 8388608"}},
+		"bytes that fit":  {index: index(1, room-1000)},
+		"entries":         {index: index(3, 0), limits: image.Limits{Descriptors: 3}, kind: errdefs.ErrResourceExhausted, text: []string{"4 entries", "the limit is 3"}},
+		"entries that do": {index: index(3, 0), limits: image.Limits{Descriptors: 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := writeLayout(t, s)
+			writeFile(t, tc.index, dir, ocispec.ImageIndexFile)
+			d, err := OpenDestination(t.Context(), mustParse(t, dir+":new"), Options{Limits: tc.limits})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer mustClose(t, d)
+			put(t, d, s, im)
+			_, err = d.Commit(t.Context(), []transport.Naming{{Desc: im}})
+			if !errors.Is(err, tc.kind) {
+				t.Fatalf("Commit: %v; want %v", err, tc.kind)
+			}
+			for _, text := range tc.text {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("Commit: %v; want it to say %q", err, text)
+				}
+			}
+			if err != nil && !bytes.Equal(readFile(t, dir, ocispec.ImageIndexFile), tc.index) {
+				t.Error("index.json is another one")
+			}
+			openSource(t, dir, Options{Limits: tc.limits}) // fails if it cannot be read
+		})
 	}
 }

@@ -104,6 +104,17 @@ func readIndex(root *os.Root, limits image.Limits) (*image.List, error) {
 	return list, nil
 }
 
+// checkIndexSize checks that readIndex accepts what shall be written.
+func checkIndexSize(list *image.List, limits image.Limits) error {
+	if n := len(list.Bytes()); n > maxIndexBytes {
+		return fmt.Errorf("%s would have %d bytes, the limit is %d: %w", ocispec.ImageIndexFile, n, maxIndexBytes, errdefs.ErrResourceExhausted)
+	}
+	if n := len(list.Instances()); n > limits.Descriptors {
+		return fmt.Errorf("%s would have %d entries, the limit is %d: %w", ocispec.ImageIndexFile, n, limits.Descriptors, errdefs.ErrResourceExhausted)
+	}
+	return nil
+}
+
 // blobs is the place that has the blobs: a layout, or a directory that several
 // of them share.
 type blobs struct {
