@@ -3,6 +3,7 @@ package oci
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -164,14 +165,19 @@ func (b blobs) document(desc ocispec.Descriptor, limits image.Limits) (image.Doc
 	return doc, nil
 }
 
-// read reads and verifies a small blob.
+// read reads and verifies a small blob whose size is known. Of one that has
+// another size, or more than limit bytes, nothing is read.
 func (b blobs) read(desc ocispec.Descriptor, limit int64) ([]byte, error) {
-	name, err := b.name(desc.Digest)
+	if desc.Size > limit {
+		return nil, fmt.Errorf("blob %s has %d bytes, the limit is %d: %w", desc.Digest, desc.Size, limit, errdefs.ErrResourceExhausted)
+	}
+	f, err := b.open(desc)
 	if err != nil {
 		return nil, err
 	}
-	data, err := rootfile.Read(b.root, name, limit)
-	if err == nil {
+	defer f.Close()
+	data := make([]byte, desc.Size)
+	if _, err = io.ReadFull(f, data); err == nil {
 		err = image.VerifyBytes(data, desc)
 	}
 	if err != nil {

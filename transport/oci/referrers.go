@@ -3,7 +3,6 @@ package oci
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -14,31 +13,77 @@ import (
 	"github.com/dhowhq/dhow/internal/strictjson"
 )
 
+// maxScanBytes bounds the time for referrers to be found, not memory: documents
+// are read one after the other, and none is kept.
+const maxScanBytes = 1 << 30
+
 // scan is what the documents behind index.json say of subjects.
 type scan struct {
-	bySubject map[digest.Digest][]ocispec.Descriptor
+	bySubject map[digest.Digest][]referrer
 	refers    map[digest.Digest]bool // documents with a subject
 }
 
-func (s *scan) add(subject digest.Digest, desc ocispec.Descriptor) {
-	same := func(d ocispec.Descriptor) bool { return d.Digest == desc.Digest }
-	if !slices.ContainsFunc(s.bySubject[subject], same) {
-		s.bySubject[subject] = append(s.bySubject[subject], desc)
-	}
+// referrer is an entry of index.json: one referrer, or a list of them.
+type referrer struct {
+	desc   ocispec.Descriptor
+	isList bool
 }
 
 // Referrers returns, in the order of index.json, its entries whose documents
 // have that subject, and the entries of the index that the tag ALGORITHM-HEX of
 // the subject names, as registries without a referrers API have it. Entries that
-// cannot be read are logged and passed over. To find them all, documents of up
-// to Limits.GraphBytes in sum are read, once; more are
-// errdefs.ErrResourceExhausted.
+// cannot be read, or have more than Limits.DocumentBytes, are logged and passed
+// over. To find them all, documents of up to 1 GiB in sum are read, once; that
+// there are more is logged.
 func (s *Source) Referrers(ctx context.Context, subject digest.Digest) ([]ocispec.Descriptor, error) {
-	found, err := s.scan(ctx)
+	found, err := s.referrersOf(ctx, subject)
 	if err != nil {
 		return nil, fmt.Errorf("looking for referrers in oci:%s: %w", s.ref, err)
 	}
-	return append([]ocispec.Descriptor{}, found.bySubject[subject]...), nil
+	return found, nil
+}
+
+func (s *Source) referrersOf(ctx context.Context, subject digest.Digest) ([]ocispec.Descriptor, error) {
+	found, err := s.scan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []ocispec.Descriptor{}
+	seen := map[digest.Digest]bool{}
+	for _, r := range found.bySubject[subject] {
+		some := []ocispec.Descriptor{r.desc}
+		if r.isList {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			some = s.listed(ctx, r.desc)
+		}
+		for _, desc := range some {
+			if !seen[desc.Digest] {
+				seen[desc.Digest] = true
+				all = append(all, desc)
+			}
+		}
+	}
+	return all, nil
+}
+
+// listed returns the entries of a list; none, and a warning, if it cannot be read.
+func (s *Source) listed(ctx context.Context, desc ocispec.Descriptor) []ocispec.Descriptor {
+	doc, err := s.blobs.document(desc, s.opts.Limits)
+	if err != nil {
+		s.warn(ctx, desc, err)
+		return nil
+	}
+	list, ok := doc.(*image.List)
+	if !ok {
+		return nil
+	}
+	return list.Instances()
+}
+
+func (s *Source) warn(ctx context.Context, desc ocispec.Descriptor, err error) {
+	s.opts.Logger.WarnContext(ctx, "an entry of index.json cannot be read, nor what it refers to", "layout", s.ref.Path, "digest", desc.Digest, "error", err)
 }
 
 // scan reads all documents that index.json points at, the first time.
@@ -52,29 +97,34 @@ func (s *Source) scan(ctx context.Context) (*scan, error) {
 	if s.referrers != nil {
 		return s.referrers, nil
 	}
-	found := &scan{bySubject: map[digest.Digest][]ocispec.Descriptor{}, refers: map[digest.Digest]bool{}}
+	found := &scan{bySubject: map[digest.Digest][]referrer{}, refers: map[digest.Digest]bool{}}
 	seen := map[digest.Digest]bool{}
-	budget := s.opts.Limits.GraphBytes
+	var total int64
 	for _, e := range s.index.Instances() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		tagged, isTag := taggedDigest(refName(e))
-		if !image.IsDocument(e.MediaType) || seen[e.Digest] && !isTag {
+		if !image.IsDocument(e.MediaType) {
 			continue
 		}
-		seen[e.Digest] = true
-		if budget -= e.Size; budget < 0 {
-			return nil, fmt.Errorf("the documents that %s names have more than %d bytes: %w", ocispec.ImageIndexFile, s.opts.Limits.GraphBytes, errdefs.ErrResourceExhausted)
+		if !seen[e.Digest] {
+			seen[e.Digest] = true
+			if total >= s.scanBytes {
+				s.opts.Logger.WarnContext(ctx, "referrers may be missing: index.json names too many documents to look at all of them", "layout", s.ref.Path, "bytes", total)
+				break
+			}
+			doc, err := s.blobs.document(e, s.opts.Limits)
+			if e.Size <= s.opts.Limits.DocumentBytes && !errdefs.IsNotFound(err) {
+				total += e.Size // others were not read
+			}
+			if err != nil {
+				s.warn(ctx, e, err)
+				continue
+			}
+			found.document(e, doc)
 		}
-		doc, err := s.blobs.document(e, s.opts.Limits)
-		if err != nil {
-			s.opts.Logger.WarnContext(ctx, "an entry of index.json cannot be read, nor what it refers to", "layout", s.ref.Path, "digest", e.Digest, "error", err)
-			continue
-		}
-		found.document(e, doc)
-		if list, ok := doc.(*image.List); ok && isTag {
-			found.fallback(tagged, list)
+		if subject, ok := taggedDigest(refName(e)); ok && image.IsList(e.MediaType) {
+			found.bySubject[subject] = append(found.bySubject[subject], referrer{e, true})
 		}
 	}
 	s.referrers = found
@@ -92,14 +142,7 @@ func (s *scan) document(e ocispec.Descriptor, doc image.Document) {
 	if desc.ArtifactType == "" {
 		desc.ArtifactType = doc.ArtifactType()
 	}
-	s.add(subject.Digest, desc)
-}
-
-// fallback notes the entries of the index that a subject's tag names.
-func (s *scan) fallback(subject digest.Digest, list *image.List) {
-	for _, desc := range list.Instances() {
-		s.add(subject, desc)
-	}
+	s.bySubject[subject.Digest] = append(s.bySubject[subject.Digest], referrer{desc: desc})
 }
 
 // taggedDigest returns the digest that a tag ALGORITHM-HEX stands for.

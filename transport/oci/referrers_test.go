@@ -68,14 +68,54 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
-func TestReferrersAreBounded(t *testing.T) {
+func TestReferrersBesideOthers(t *testing.T) {
 	t.Parallel()
 	s := &testimage.Store{}
 	root := s.Image(testimage.Image{Platform: linux("amd64")})
-	dir := writeLayout(t, s, testimage.Named{Desc: root}, testimage.Named{Desc: s.Referrer(root, "application/x", "1")})
-	src := openSource(t, dir, Options{Limits: image.Limits{GraphBytes: root.Size}})
-	if _, err := src.Referrers(t.Context(), root.Digest); !errdefs.IsResourceExhausted(err) {
-		t.Errorf("Referrers: %v; want resource exhausted", err)
+	one := s.Referrer(root, "application/x", "1")
+	two := s.Referrer(root, "application/x", "2")
+	huge := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("huge"), Size: 1 << 40}
+	hugeTag := "sha256-" + root.Digest.Encoded()
+	const missing = "referrers may be missing"
+	for name, tc := range map[string]struct {
+		entries   []testimage.Named
+		limits    image.Limits
+		scanBytes int64
+		want      []digest.Digest
+		log       string
+	}{
+		"2^40 bytes that are not there": {
+			entries: []testimage.Named{{Desc: huge}, {Desc: one}, {Name: "a", Desc: root}},
+			want:    []digest.Digest{one.Digest}, log: huge.Digest.String(),
+		},
+		"2^40 bytes as a list of referrers": {
+			entries: []testimage.Named{{Name: hugeTag, Desc: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: root.Digest, Size: 1 << 40}}, {Desc: one}},
+			want:    []digest.Digest{one.Digest}, log: root.Digest.String(),
+		},
+		"more than a graph may have": {
+			entries: []testimage.Named{{Name: "a", Desc: root}, {Desc: one}, {Desc: two}},
+			limits:  image.Limits{GraphBytes: 1}, want: []digest.Digest{one.Digest, two.Digest},
+		},
+		"more than is read": {
+			entries:   []testimage.Named{{Desc: huge}, {Name: "a", Desc: root}, {Desc: one}, {Desc: one}, {Desc: two}},
+			scanBytes: root.Size + 1, want: []digest.Digest{one.Digest}, log: missing,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log strings.Builder
+			src := openSource(t, writeLayout(t, s, tc.entries...), Options{Limits: tc.limits, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if tc.scanBytes > 0 {
+				src.scanBytes = tc.scanBytes
+			}
+			got, err := src.Referrers(t.Context(), root.Digest)
+			if err != nil || !slices.Equal(digests(got), tc.want) {
+				t.Errorf("Referrers: %v, %v; want %v", digests(got), err, tc.want)
+			}
+			if !strings.Contains(log.String(), tc.log) || strings.Contains(log.String(), missing) != (tc.log == missing) {
+				t.Errorf("log: %s; want %q", log.String(), tc.log)
+			}
+		})
 	}
 }
 

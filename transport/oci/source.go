@@ -30,6 +30,7 @@ type Source struct {
 
 	scanning  chan struct{} // holds a token while referrers is being made
 	referrers *scan
+	scanBytes int64 // after how many bytes of documents the scan ends
 }
 
 var (
@@ -41,7 +42,7 @@ var (
 // OpenSource opens a layout for reading. A directory that is not there is
 // errdefs.ErrNotFound, one that is no valid layout errdefs.ErrInvalidArgument.
 func OpenSource(ctx context.Context, ref Reference, opts Options) (*Source, error) {
-	s := &Source{ref: ref, opts: opts.withDefaults(), scanning: make(chan struct{}, 1)}
+	s := &Source{ref: ref, opts: opts.withDefaults(), scanning: make(chan struct{}, 1), scanBytes: maxScanBytes}
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("opening oci:%s: %w", ref, errors.Join(err, s.Close()))
 	}
