@@ -16,13 +16,17 @@ import (
 // registry when it returns. A blob that is larger than Options.RangesAbove, and of
 // which more than one range is left, is read by several ranges at once. Reading goes
 // on after a break, at the byte where it broke off, until five tries in a row bring
-// nothing.
+// nothing. A size of -1 costs one more request, which asks for it.
 //
 // Reading fails with the kinds of errors that Open has, and with errdefs.ErrDataLoss
 // where the registry says that the blob is of another size, or sends more. Close may
 // be called during a Read, which it ends. An offset that is negative or beyond the
 // size is errdefs.ErrInvalidArgument.
 func (r *Repository) Open(ctx context.Context, desc ocispec.Descriptor, from int64) (io.ReadCloser, error) {
+	desc, err := r.sized(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
 	src, err := r.source(desc, from)
 	if err != nil {
 		return nil, err
