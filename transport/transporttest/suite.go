@@ -39,6 +39,7 @@ type Place struct {
 type Cannot struct {
 	Lists      string // lists of manifests
 	Docker     string // documents of Docker's types
+	Opaque     string // entries of lists that are not documents
 	Artifacts  string // manifests whose config is no image config
 	SHA512     string // digests other than sha256
 	Signatures string // simple signatures

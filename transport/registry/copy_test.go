@@ -1,0 +1,202 @@
+package registry_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/copy"
+	"github.com/dhowhq/dhow/internal/testimage"
+	"github.com/dhowhq/dhow/registry/hosts"
+	"github.com/dhowhq/dhow/transport/oci"
+	"github.com/dhowhq/dhow/transport/registry"
+)
+
+// plain leaves out what is attached to an image.
+var plain = copy.Options{NoReferrers: true, NoDigestTags: true}
+
+// eleven is an image for 11 platforms of one layer each: 34 objects.
+func eleven(s *testimage.Store) ocispec.Descriptor {
+	var entries []ocispec.Descriptor
+	for _, arch := range []string{"amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "mipsle", "loong64", "mips"} {
+		entries = append(entries, s.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: arch}}))
+	}
+	return s.Index(entries...)
+}
+
+// push writes an image of a store to a registry, by way of a layout.
+func push(t *testing.T, s *testimage.Store, root ocispec.Descriptor, to *host, name string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := s.WriteLayout(dir, testimage.Named{Name: "x", Desc: root}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := oci.Parse(dir + ":x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := oci.OpenSource(t.Context(), r, oci.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	dst, err := registry.OpenDestination(t.Context(), newClient(t), to.ref(t, name), registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := copy.Image(t.Context(), dst, src, plain); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// between copies from registry to registry, by a client of its own for each side.
+func between(t *testing.T, from *host, fromName string, to *host, toName string, opts copy.Options, how registry.Options) *copy.Receipt {
+	t.Helper()
+	src, err := registry.OpenSource(t.Context(), newClient(t), from.ref(t, fromName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dst, err := registry.OpenDestination(t.Context(), newClient(t), to.ref(t, toName), how)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := copy.Image(t.Context(), dst, src, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
+// TestRequests counts what a copy from registry to registry asks.
+func TestRequests(t *testing.T) {
+	for name, handler := range servers {
+		t.Run(name, func(t *testing.T) {
+			from, to := serve(t, handler(t)), serve(t, handler(t))
+			var s testimage.Store
+			root := eleven(&s)
+			push(t, &s, root, from, "team/busybox:latest")
+			from.asked()
+
+			rec := between(t, from, "team/busybox:latest", to, "team/busybox:latest", plain, registry.Options{})
+			if got := rec.Totals.Descriptors[copy.Copied]; got != 34 || rec.Root.Digest != root.Digest {
+				t.Errorf("copied %v, root %s", rec.Totals, rec.Root.Digest)
+			}
+			// A GET for each object; POST and PUT for each blob, PUT for each manifest,
+			// HEAD for the tag.
+			wantRequests(t, "source, cold", from, 34)
+			wantRequests(t, "destination, cold", to, 2*22+12+1)
+
+			rec = between(t, from, "team/busybox:latest", to, "team/busybox:latest", plain, registry.Options{})
+			if got := rec.Totals.Descriptors[copy.Reused]; got != 34 {
+				t.Errorf("again: %v", rec.Totals)
+			}
+			wantManifests(t, "source, nothing to do", from, 12) // the plan wants to know them
+			wantRequests(t, "destination, nothing to do", to, 1)
+		})
+	}
+}
+
+func wantRequests(t *testing.T, what string, h *host, want int) {
+	t.Helper()
+	if asked := h.asked(); len(asked) != want {
+		t.Errorf("%s: %d requests, want %d:\n%s", what, len(asked), want, strings.Join(asked, "\n"))
+	}
+}
+
+func wantManifests(t *testing.T, what string, h *host, most int) {
+	t.Helper()
+	asked := h.asked()
+	if len(asked) > most || slices.ContainsFunc(asked, func(r string) bool { return strings.Contains(r, "/blobs/") }) {
+		t.Errorf("%s: %d requests, want at most %d, and no blob:\n%s", what, len(asked), most, strings.Join(asked, "\n"))
+	}
+}
+
+// TestMount copies within a registry that mounts: no blob moves.
+func TestMount(t *testing.T) {
+	for _, name := range []string{"olareg", "distribution"} {
+		t.Run(name, func(t *testing.T) {
+			h := serve(t, servers[name](t))
+			var s testimage.Store
+			push(t, &s, eleven(&s), h, "team/from:1")
+			h.asked()
+			rec := between(t, h, "team/from:1", h, "team/to:1", plain, registry.Options{MountFrom: "team/from"})
+			if got := rec.Totals.Descriptors[copy.Mounted]; got != 22 {
+				t.Errorf("%v", rec.Totals)
+			}
+			for _, r := range h.asked() {
+				if strings.HasPrefix(r, "GET") && strings.Contains(r, "/blobs/") || strings.HasPrefix(r, "PUT") && strings.Contains(r, "/blobs/") {
+					t.Errorf("a blob moved: %s", r)
+				}
+			}
+		})
+	}
+}
+
+// TestAttached copies referrers and digest tags of a list and of an instance, with
+// their own graphs, from registry to registry.
+func TestAttached(t *testing.T) {
+	for name, handler := range servers {
+		t.Run(name, func(t *testing.T) {
+			from, to := serve(t, handler(t)), serve(t, handler(t))
+			var s testimage.Store
+			im := s.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
+			root := s.Index(im)
+			sbom := s.Referrer(root, "application/spdx+json", "sbom")
+			onSBOM := s.Referrer(sbom, "application/x", "about the sbom")
+			ofInstance := s.Referrer(im, "application/x", "of the instance")
+			tag, tagged := s.CosignTag(im, "sig")
+			dir := t.TempDir()
+			if err := s.WriteLayout(dir, testimage.Named{Name: "x", Desc: root}, testimage.Named{Desc: sbom},
+				testimage.Named{Desc: onSBOM}, testimage.Named{Desc: ofInstance}, testimage.Named{Name: tag, Desc: tagged}); err != nil {
+				t.Fatal(err)
+			}
+			r, err := oci.Parse(dir + ":x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			src, err := oci.OpenSource(t.Context(), r, oci.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			dst, err := registry.OpenDestination(t.Context(), newClient(t), from.ref(t, "a:1"), registry.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := copy.Image(t.Context(), dst, src, copy.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			rec := between(t, from, "a:1", to, "b:2", copy.Options{}, registry.Options{})
+			for _, d := range []ocispec.Descriptor{root, im, sbom, onSBOM, ofInstance, tagged} {
+				if !slices.ContainsFunc(rec.Entries, func(e copy.Entry) bool { return e.Digest == d.Digest && e.Action == copy.Copied }) {
+					t.Errorf("%s was not copied: %+v", d.Digest, rec.Entries)
+				}
+			}
+			// A referrer that is added later arrives, though the root is the same.
+			late := s.Referrer(root, "application/x", "late")
+			repo, err := newClient(t).Repository(from.ref(t, "a:1").Name, hosts.Push)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, blob := range []string{"{}", "late"} {
+				desc := s.Put("application/octet-stream", []byte(blob))
+				if _, err := repo.Blobs().Push(t.Context(), desc, opener(blob), pushOptions); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := repo.Put(t.Context(), late, s.Get(late.Digest), late.Digest.String()); err != nil {
+				t.Fatal(err)
+			}
+			if err := repo.AddReferrer(t.Context(), root.Digest, late); err != nil {
+				t.Fatal(err)
+			}
+			rec = between(t, from, "a:1", to, "b:2", copy.Options{}, registry.Options{})
+			if n := rec.Totals.Descriptors[copy.Copied]; n < 1 || n > 3 {
+				t.Errorf("the late referrer: %s", fmt.Sprint(rec.Totals))
+			}
+		})
+	}
+}

@@ -1,0 +1,44 @@
+package registry_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/registry"
+	"github.com/dhowhq/dhow/transport/transporttest"
+)
+
+func TestSuite(t *testing.T) {
+	for name, make := range servers {
+		t.Run(name, func(t *testing.T) {
+			cannot := transporttest.Cannot{
+				Signatures: "a registry has no simple signatures",
+				SHA512:     "what a tag points at is known by its sha256",
+			}
+			if name == "distribution" {
+				cannot.Opaque = "the server wants entries to be manifests"
+			}
+			handler := make(t) // one for all: some never end all that they began
+			var places atomic.Int64
+			transporttest.Run(t, transporttest.Factory{Cannot: cannot, New: func(tb testing.TB) transporttest.Place {
+				h, c := serve(tb, handler), newClient(tb)
+				repository := fmt.Sprintf("team/app%d", places.Add(1))
+				source := func(tag string) func(context.Context) (transport.Source, error) {
+					return func(ctx context.Context) (transport.Source, error) {
+						return registry.OpenSource(ctx, c, h.ref(tb, repository+tag))
+					}
+				}
+				return transporttest.Place{
+					Destination: func(ctx context.Context) (transport.Destination, error) {
+						return registry.OpenDestination(ctx, c, h.ref(tb, repository+":tag"), registry.Options{})
+					},
+					Source:  source(":tag"),
+					Missing: source(":missing"),
+				}
+			}})
+		})
+	}
+}
