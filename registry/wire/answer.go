@@ -2,7 +2,6 @@ package wire
 
 import (
 	"fmt"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -42,10 +41,13 @@ func readable(x *exchange, resp *http.Response) error {
 	if !ok || resp.StatusCode != http.StatusOK {
 		return nil
 	}
-	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	page := err == nil && (media == "text/html" || media == "application/xhtml+xml")
+	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	if media != "text/html" && media != "application/xhtml+xml" {
+		return nil
+	}
 	text := strings.TrimSpace(string(body.data))
-	if !page || !strings.HasPrefix(text, "<") { // some registries call what is JSON a page
+	if !strings.HasPrefix(text, "<") { // some registries call what is JSON a page
 		return nil
 	}
 	return answerErrorf("not a registry response: a page of %s that begins %s", quote(media),

@@ -24,7 +24,8 @@ type body struct {
 	watch  watch
 	ctx    context.Context //nolint:containedctx // that of the attempt, which lives as long as its body
 	cancel context.CancelCauseFunc
-	moved  func(n int)
+	moved  func(n int, now time.Time)
+	clean  func(error) error
 	left   atomic.Int64 // bytes still to come; below zero if that is not known
 	busy   atomic.Bool  // a Read goes on
 
@@ -40,10 +41,10 @@ func (b *body) Read(p []byte) (int, error) {
 	defer b.busy.Store(false)
 	b.watch.begin()
 	n, err := b.rc.Read(p)
-	b.watch.end(n)
+	now := b.watch.end(n)
 	if n > 0 {
 		b.left.Add(-int64(n))
-		b.moved(n)
+		b.moved(n, now)
 	}
 	if err == nil {
 		return n, nil
@@ -54,6 +55,8 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	if stalled, ok := errors.AsType[*StalledError](context.Cause(b.ctx)); ok {
 		err = stalled // rather than that the context was cancelled for it
+	} else {
+		err = b.clean(err)
 	}
 	b.end(err)
 	return n, err

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 
@@ -65,21 +66,31 @@ func certificateFault(o Origin, err error) (what, advice string) {
 
 // protocolFault names what the two sides cannot agree on.
 func protocolFault(o Origin, err error) (what, advice string) {
-	var alert tls.AlertError
-	var record tls.RecordHeaderError
-	switch {
-	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
+	const unsafe, offer = "it speaks no version of TLS that is still safe", "it has to offer TLS 1.2 or later"
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return "it does not speak TLS", fmt.Sprintf("insecure = true for %s would ask it by plain http", quote(o.authority()))
-	case errors.As(err, &alert):
-		switch alert { // RFC 8446, 6
-		case 40, 42, 48, 116: // handshake_failure, bad_certificate, unknown_ca, certificate_required
-			return "it refused us, as it does without a client certificate that it knows",
-				fmt.Sprintf("put one into certs.d/%[1]s/client.cert, and its key into certs.d/%[1]s/client.key", o.authority())
-		case 70: // protocol_version
-			return "it speaks no version of TLS that is still safe", "it has to offer TLS 1.2 or later"
-		}
-	case strings.Contains(err.Error(), "tls: server selected unsupported protocol version"):
-		return "it speaks no version of TLS that is still safe", "it has to offer TLS 1.2 or later"
+	}
+	if strings.Contains(err.Error(), "tls: server selected unsupported protocol version") {
+		return unsafe, offer
+	}
+	switch alertOf(err) {
+	case alertText(40), alertText(42), alertText(48), alertText(116): // handshake failure, bad certificate, unknown CA, certificate required
+		return "it refused us, as it does without a client certificate that it knows",
+			fmt.Sprintf("put one into certs.d/%[1]s/client.cert, and its key into certs.d/%[1]s/client.key", o.authority())
+	case alertText(70): // protocol version
+		return unsafe, offer
 	}
 	return "", ""
 }
+
+// alertOf returns the text of the alert that the other side sent, if it did.
+func alertOf(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" && op.Err != nil {
+		return op.Err.Error()
+	}
+	return ""
+}
+
+// alertText returns the text of an alert (RFC 8446, 6), whose own type crypto/tls
+// does not export.
+func alertText(code uint8) string { return tls.AlertError(code).Error() }

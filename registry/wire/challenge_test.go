@@ -211,6 +211,9 @@ func TestWithheld(t *testing.T) {
 			if got := sso.asked()[0].Header.Get("Authorization"); got != "Basic secret" {
 				t.Errorf("the trusted token server got %q", got)
 			}
+			if got := sso.asked()[0].Header.Get("X-Own"); got != "" {
+				t.Errorf("the token server got the registry's own header: %q", got)
+			}
 			// Another page of the token server was not named.
 			if _, err := ask(t, c, "GET", realm+"/admin", ""); !errdefs.IsPermissionDenied(err) {
 				t.Errorf("another page: %v", err)

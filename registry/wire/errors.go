@@ -59,6 +59,12 @@ func newRefused(a ask, key, format string, args ...any) *RefusedError {
 	return e
 }
 
+// unavailableError is a connection that failed, or an answer that breaks the rules of
+// HTTP.
+type unavailableError struct{ error }
+
+func (e *unavailableError) Unwrap() []error { return []error{e.error, errdefs.ErrUnavailable} }
+
 // StalledError is a body that stopped flowing, or all but stopped. It is of the kind
 // errdefs.ErrUnavailable as well as a context.DeadlineExceeded.
 type StalledError struct {

@@ -1,10 +1,12 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -176,6 +178,55 @@ func TestRedirectChain(t *testing.T) {
 	})
 }
 
+// TestNearIsTheRegistrys has a host that is allowed at a private address, which does
+// not put others at such addresses within reach.
+func TestNearIsTheRegistrys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.names["a.example.net"], w.names["b.example.org"] = "10.0.0.1", "10.0.0.2"
+		w.listen(reg, status(302, "Location: https://a.example.net/1"))
+		a := w.listen("https://a.example.net", ok, status(302, "Location: https://b.example.org/1"))
+		b := w.listen("https://b.example.org", ok)
+		f := w.factory(Options{})
+		defer f.Close()
+		c := client(t, f, reg, Policy{AllowedHosts: []string{"a.example.net"}})
+		if _, err := do(t, c, newRequest(t, "GET", reg+"/v2/1", nil), Registry, Control); err != nil {
+			t.Fatal(err)
+		}
+		_, err := do(t, c, newRequest(t, "GET", reg+"/v2/1", nil), Registry, Control)
+		checkError(t, err, []error{errdefs.ErrPermissionDenied}, []string{"10.0.0.2 is a private address"})
+		if len(a.asked()) != 2 || len(b.asked()) != 0 {
+			t.Errorf("%d and %d requests", len(a.asked()), len(b.asked()))
+		}
+	})
+}
+
+// TestBodiesAreClosed has requests that are refused before anything is sent.
+func TestBodiesAreClosed(t *testing.T) {
+	t.Parallel()
+	f := New(Options{Limits: Limits{Upload: Limit{Max: 1}}})
+	c := client(t, f, reg, Policy{})
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, row := range []struct {
+		name   string
+		change func(*http.Request) *http.Request
+		kind   error
+	}{
+		{"no origin", func(r *http.Request) *http.Request { r.URL.Host = "0x7f.1"; return r }, errdefs.ErrPermissionDenied},
+		{"not allowed", func(r *http.Request) *http.Request { r.URL.Host = "evil.org"; r.Host = ""; return r }, errdefs.ErrPermissionDenied},
+		{"another Host", func(r *http.Request) *http.Request { r.Host = "evil.org"; return r }, errdefs.ErrInvalidArgument},
+		{"context is over", func(r *http.Request) *http.Request { return r.WithContext(over) }, context.Canceled},
+	} {
+		body := &counter{Reader: strings.NewReader(content)}
+		_, err := do(t, c, row.change(newRequest(t, "PUT", reg+"/v2/", body)), Registry, Upload)
+		if !errors.Is(err, row.kind) || body.n != 0 || !body.closed {
+			t.Errorf("%s: %v, %d bytes were read, closed %t", row.name, err, body.n, body.closed)
+		}
+	}
+}
+
 // TestRedirectOfBody has an upload that a registry redirects.
 func TestRedirectOfBody(t *testing.T) {
 	t.Parallel()
@@ -277,6 +328,9 @@ func checkTarget(t *testing.T, got interface{ String() string }, err error, want
 	if refused != "" {
 		if err == nil || !strings.Contains(err.Error(), refused) {
 			t.Fatalf("error %v, want one that says %q", err, refused)
+		}
+		if u, _ := got.(*url.URL); u != nil {
+			t.Errorf("%s is returned with the error", u)
 		}
 		if !errdefs.IsPermissionDenied(err) && !errdefs.IsUnavailable(err) || errdefs.IsInvalidArgument(err) && !errors.As(err, new(*RefusedError)) {
 			t.Errorf("error %v is of no kind that an answer can give", err)

@@ -66,7 +66,7 @@ func TestFraming(t *testing.T) {
 		broken("B95 Transfer-Encoding: gzip", start+"Transfer-Encoding: gzip\n\nfine", "unsupported transfer encoding"),
 		broken("B96 a header of 1 MiB", start+"X: "+strings.Repeat("x", 1<<20)+"\n\n", "headers exceeded 262144 bytes"),
 		broken("B96 10 MiB of headers", start+strings.Repeat("X: "+strings.Repeat("x", 1000)+"\n", 10<<10)+"\n", "headers exceeded"),
-		broken("B96 a byte that no header has", start+"X\x00Y: z\nContent-Length: 0\n\n", "malformed MIME header"),
+		broken("B96 a byte that no header has", start+"X\x00Y\x1b[31m: z\nContent-Length: 0\n\n", "malformed MIME header", `X\x00Y\x1b[31m`),
 		broken("B96 HTTP/0.9", "<html>fine</html>", "malformed HTTP"),
 		broken("B96 a status that is none", "HTTP/1.1 20x OK\n\n", "malformed HTTP status"),
 		broken("B96 a flood of 1xx", strings.Repeat("HTTP/1.1 103 Early Hints\n\n", 20000)+start+"Content-Length: 0\n\n", "exceeded"),

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,9 @@ type lane struct {
 	queue list.List // of chan struct{}, closed when the place is given
 	cuts  int       // how often the limit was cut
 	climb *climb    // nil for traffic without bodies, which grows with every success
+
+	bytes atomic.Int64 // that moved since next was set
+	next  atomic.Int64 // when climb decides again, in nanoseconds since 1970
 }
 
 func newLane(l Limit, c *climb) *lane {
@@ -94,44 +98,54 @@ func (l *lane) overload(epoch int) {
 	l.cuts++
 	l.limit = max(1, l.limit/2)
 	if l.climb != nil {
-		*l.climb = climb{}
+		*l.climb = climb{rest: climbRest}
 	}
 }
 
 // success raises the limit a little, by one for as many successes as there are
-// places, if all places are taken.
+// places, if somebody waits for one.
 func (l *lane) success() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.climb == nil && l.full() {
+	if l.climb == nil && l.queue.Len() > 0 {
 		l.limit = min(l.most, l.limit+1/l.limit)
 		l.give()
 	}
 }
 
-// moved counts bytes of bodies, and once a second lets climb decide.
-func (l *lane) moved(n int) {
+// moved counts bytes of bodies that moved until now, and once a second lets climb
+// decide.
+func (l *lane) moved(n int, now time.Time) {
 	if l.climb == nil {
 		return
 	}
-	now := time.Now()
+	l.bytes.Add(int64(n))
+	if now.UnixNano() < l.next.Load() {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.limit = min(l.most, max(1, l.limit+l.climb.moved(n, now, l.full())))
+	if now.UnixNano() < l.next.Load() { // another one was first
+		return
+	}
+	l.next.Store(now.Add(climbWindow).UnixNano())
+	bytes := l.bytes.Swap(0)
+	if l.queue.Len() == 0 {
+		*l.climb = climb{rest: l.climb.rest} // no more would be used, so nothing is learned
+		return
+	}
+	l.limit = min(l.most, max(1, l.limit+l.climb.window(bytes, now, l.limit, l.most)))
 	l.give()
 }
 
-// full reports whether another place would be used.
-func (l *lane) full() bool { return l.queue.Len() > 0 }
-
-// climb finds out how many transfers at once are worth it: one more is tried each
-// second, and taken back if it brought less than a twentieth more bytes.
+// climb finds out how many transfers at once are worth it: a quarter more are tried
+// for a second, and taken back if they brought less than half of what as many more
+// should bring.
 type climb struct {
-	began  time.Time // of the window
-	bytes  int64     // in it
-	before float64   // bytes a second in the window before
-	raised bool      // at the end of it
-	rest   int       // windows to go without trying
+	began time.Time // of the window
+	want  float64   // bytes a second that the window has to bring, for what was added to stay
+	added float64   // to the limit before the window; zero if nothing was
+	rest  int       // windows to go without trying
 }
 
 const (
@@ -139,34 +153,25 @@ const (
 	climbRest   = 10
 )
 
-// moved counts n bytes and returns by how much the limit is to change. With more
-// demand than places, full is true.
-func (c *climb) moved(n int, now time.Time, full bool) float64 {
-	if c.began.IsZero() {
-		c.began = now
+// window ends the window that brought these bytes, begins another one, and returns by
+// how much the limit is to change.
+func (c *climb) window(bytes int64, now time.Time, limit, most float64) float64 {
+	last := *c
+	*c = climb{began: now, rest: last.rest}
+	took := now.Sub(last.began)
+	if took >= 2*climbWindow {
+		return 0 // nothing moved for a while, which says nothing
 	}
-	c.bytes += int64(n)
-	took := now.Sub(c.began)
-	if took < climbWindow {
-		return 0
-	}
-	if took >= 2*climbWindow { // nothing moved for a while, which says nothing
-		*c = climb{began: now, rest: c.rest}
-		return 0
-	}
-	rate := float64(c.bytes) / took.Seconds()
-	before, raised := c.before, c.raised
-	c.began, c.bytes, c.before, c.raised = now, 0, rate, false
+	rate := float64(bytes) / took.Seconds()
 	switch {
-	case !full:
-		return 0 // the rate says nothing of what more places would do
-	case raised && rate < before*1.05:
+	case last.added > 0 && rate < last.want:
 		c.rest = climbRest
-		return -1
+		return -last.added
 	case c.rest > 0:
 		c.rest--
 		return 0
 	}
-	c.raised = true
-	return 1
+	c.added = min(max(1, limit/4), most-limit)
+	c.want = rate * (1 + c.added/limit/2)
+	return c.added
 }

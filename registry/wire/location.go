@@ -90,8 +90,10 @@ func (c *Client) target(p Purpose, resp *http.Response, raw string) (*url.URL, e
 	if err != nil {
 		return nil, c.malformedTarget(p, err)
 	}
-	_, err = c.endpoint.Policy.decide(ask{purpose: p, endpoint: c.endpoint.Origin, near: c.reach(), url: u})
-	return u, err
+	if _, err := c.endpoint.Policy.decide(ask{purpose: p, endpoint: c.endpoint.Origin, near: c.reach(), url: u}); err != nil {
+		return nil, err
+	}
+	return u, nil
 }
 
 func (c *Client) malformedTarget(p Purpose, err error) error {

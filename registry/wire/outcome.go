@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -27,8 +26,10 @@ func judge(x *exchange, resp *http.Response, err error) outcome {
 	}
 	o := outcome{seen: strconv.Itoa(resp.StatusCode)}
 	switch resp.StatusCode {
-	case http.StatusTooEarly, http.StatusRequestTimeout:
+	case http.StatusTooEarly:
 		o.transient, o.untouched = true, true
+	case http.StatusRequestTimeout:
+		o.transient = true
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		o.transient, o.untouched, o.overload = true, true, true
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
@@ -41,7 +42,7 @@ func judge(x *exchange, resp *http.Response, err error) outcome {
 }
 
 func judgeError(x *exchange, err error) outcome {
-	o := outcome{seen: cut(rootText(err), 64)}
+	o := outcome{seen: cut(x.show(rootText(err)), 64)}
 	if x.req.Context().Err() != nil || lasting(err) {
 		return o
 	}
@@ -79,8 +80,8 @@ func rootText(err error) string {
 		}
 		return "timeout"
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		return alert.Error()
+	if e, ok := errors.AsType[*unavailableError](err); ok {
+		err = e.error
 	}
 	for {
 		inner := errors.Unwrap(err)

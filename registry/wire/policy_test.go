@@ -188,6 +188,7 @@ func redirectDecisions() []decision {
 		{name: "B84 redirect by http", via: []string{own}, target: "http://cdn.example.net/1", refused: "https to http"},
 		{name: "B84 redirect by http later", ask: from(Registry, "http://registry.example.com", 0), via: []string{"http://registry.example.com/1", "https://cdn.example.net/1"}, target: "http://cdn.example.net/1", refused: "https to http"},
 		{name: "B84 redirect away and back", via: []string{own, "https://cdn.example.net/1"}, target: reg + "/1"},
+		{name: "B84 redirect away, and on from there", via: []string{own, "https://cdn.example.net/1"}, target: "https://cdn.example.net/2"},
 		{name: "redirect 5", via: []string{own, own, own, own, own}, target: own, cred: true},
 		{name: "B83 redirect 6", via: []string{own, own, own, own, own, own}, target: own, refused: "redirect 6, and 5 are allowed"},
 		{name: "redirect of a body on the own origin", ask: body, via: []string{own}, target: reg + "/2", cred: true},

@@ -56,7 +56,7 @@ const (
 	Download
 	// Upload is for a request with a long body, on a connection of HTTP/1.1. The
 	// server may take 5 minutes to answer where others have 30 seconds: many move the
-	// blob then.
+	// blob then, or look for all that a manifest names.
 	Upload
 )
 

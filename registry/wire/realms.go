@@ -65,7 +65,7 @@ func (r *realms) without() (Origin, bool) {
 func (c *Client) challenged(x *exchange, resp *http.Response) error {
 	values := resp.Header.Values("Www-Authenticate")
 	resp.Header.Del("Www-Authenticate")
-	if x.target != c.endpoint.Origin || !x.verdict.credential || x.purpose == Realm || len(values) == 0 {
+	if !x.verdict.credential || x.purpose == Realm || len(values) == 0 {
 		return nil
 	}
 	all, err := parseChallenges(values)

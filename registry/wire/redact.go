@@ -77,7 +77,7 @@ func redactQuery(query string) string {
 	for i, part := range parts {
 		name, value, ok := strings.Cut(part, "=")
 		switch {
-		case !ok:
+		case !ok, !isParameter(name):
 			parts[i] = redacted // all of it is a value, for those who do without names
 		case value != "" && !shown(name):
 			parts[i] = name + "=" + redacted
@@ -86,12 +86,25 @@ func redactQuery(query string) string {
 	return strings.Join(parts, "&")
 }
 
+// isParameter reports whether s looks like the name of a parameter.
+func isParameter(s string) bool {
+	for _, c := range []byte(s) {
+		if c != '-' && c != '_' && c != '.' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
 // Redact returns an error whose text has no query of a URL in it, nor userinfo, but
 // for parameters that are known not to be secrets. It wraps err. Libraries put URLs
 // into their errors as they are, net/http for one. Nil stays nil.
 func Redact(err error) error {
 	if err == nil {
 		return nil
+	}
+	if e, ok := err.(*url.Error); ok { //nolint:errorlint // its own URL, not that of what it wraps
+		err = &url.Error{Op: e.Op, URL: redactRaw(e.URL), Err: e.Err}
 	}
 	text := err.Error()
 	clean := redactText(text)
@@ -129,20 +142,31 @@ func redactText(text string) string {
 	}
 }
 
-// indexURL returns where the first URL begins, -1 if there is none.
+// indexURL returns where the first URL begins, -1 if there is none. The text need
+// not be valid UTF-8.
 func indexURL(text string) int {
-	lower := strings.ToLower(text)
-	plain, secure := strings.Index(lower, "http://"), strings.Index(lower, "https://")
-	if plain < 0 || secure >= 0 && secure < plain {
-		return secure
+	for from := 0; ; {
+		at := strings.Index(text[from:], "://")
+		if at < 0 {
+			return -1
+		}
+		at += from
+		for _, scheme := range []string{"https", "http"} {
+			if begin := at - len(scheme); begin >= 0 && strings.EqualFold(text[begin:at], scheme) {
+				return begin
+			}
+		}
+		from = at + 3
 	}
-	return plain
 }
 
 // redactRaw redacts what looks like a URL, valid or not. It never returns what
 // indexURL finds at the same place again with more in it than before.
 func redactRaw(raw string) string {
-	scheme, rest, _ := strings.Cut(raw, "://")
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		return raw
+	}
 	rest, _, _ = strings.Cut(rest, "#")
 	rest, query, has := strings.Cut(rest, "?")
 	authority, path, slash := strings.Cut(rest, "/")
@@ -151,7 +175,14 @@ func redactRaw(raw string) string {
 	}
 	out := scheme + "://" + authority
 	if slash {
-		out += "/" + path
+		// Userinfo also stands here where a URL is in another one.
+		segments := strings.Split(path, "/")
+		for i, s := range segments {
+			if at := strings.LastIndex(s, "@"); strings.Contains(s[:max(at, 0)], ":") {
+				segments[i] = redacted + s[at:]
+			}
+		}
+		out += "/" + strings.Join(segments, "/")
 	}
 	if has {
 		out += "?" + redactQuery(query)
@@ -160,20 +191,33 @@ func redactRaw(raw string) string {
 }
 
 // secrets returns what of a request must not be seen in any text: what authorises
-// it, and the headers that the operator set for the endpoint. Servers do repeat what
-// they were sent.
+// it, what is redacted in its query, and the headers that the operator set for the
+// endpoint. Servers do repeat what they were sent.
 func (x *exchange) secrets() []string {
-	all := secretsOf(x.req.Header)
+	all := secretsOf(x.req)
 	for _, values := range x.client.endpoint.Header {
 		all = append(all, values...)
 	}
 	return all
 }
 
-func secretsOf(h http.Header) []string {
+func secretsOf(req *http.Request) []string {
 	var all []string
+	for part := range strings.SplitSeq(req.URL.RawQuery, "&") {
+		name, value, ok := strings.Cut(part, "=")
+		if !ok {
+			value = name
+		}
+		if !ok || !shown(name) {
+			decoded, err := url.QueryUnescape(value)
+			if err == nil {
+				all = append(all, decoded)
+			}
+			all = append(all, value)
+		}
+	}
 	for _, name := range credentialHeaders() {
-		for _, value := range h.Values(name) {
+		for _, value := range req.Header.Values(name) {
 			all = append(all, value)
 			scheme, rest, _ := strings.Cut(value, " ")
 			all = append(all, rest)
@@ -188,6 +232,35 @@ func secretsOf(h http.Header) []string {
 	}
 	return all
 }
+
+// clean returns an error whose text can be shown: net/http puts into its own what a
+// server sent, as it came. It wraps err.
+func (x *exchange) clean(err error) error {
+	text := err.Error()
+	if shown := x.show(text); shown != text {
+		return &redactedError{text: shown, err: err}
+	}
+	return err
+}
+
+// show returns a text without secrets, of printable ASCII, and not too long.
+func (x *exchange) show(text string) string {
+	text = cut(scrub(text, x.secrets()), 2*maxShown)
+	if !strings.ContainsFunc(text, odd) {
+		return text
+	}
+	var b strings.Builder
+	for _, c := range text {
+		if odd(c) {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(c), "'"))
+		} else {
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+func odd(c rune) bool { return (c < ' ' || c > '~') && c != '…' }
 
 // scrub blanks secrets in a text. Those of less than four bytes could be anything.
 func scrub(text string, secrets []string) string {

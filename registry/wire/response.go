@@ -117,7 +117,7 @@ func CheckResponse(resp *http.Response, accepted ...int) error {
 	}
 	var secrets []string
 	if resp.Request != nil {
-		secrets = secretsOf(resp.Request.Header)
+		secrets = secretsOf(resp.Request)
 	}
 	return newResponseError(resp, secrets)
 }

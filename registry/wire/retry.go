@@ -34,7 +34,7 @@ type retry struct {
 
 func (r *retry) do(x *exchange) (*http.Response, error) {
 	ctx := x.req.Context()
-	past := GaveUpError{}
+	past := &GaveUpError{}
 	for x.attempt = 1; ; x.attempt++ {
 		began := time.Now()
 		if err := x.host.ready(ctx); err != nil {
@@ -45,24 +45,24 @@ func (r *retry) do(x *exchange) (*http.Response, error) {
 		resp, err := r.once(x)
 		o := judge(x, resp, err)
 		x.learn(o)
-		past.add(x, o)
 		if !o.transient {
 			if err != nil {
 				return nil, past.interrupted(x, err)
 			}
 			return resp, nil
 		}
+		past.add(x, o)
 		if past.Err = err; err == nil {
 			past.Err = newResponseError(resp, x.secrets())
 		}
 		if past.Reason = r.last(x, o); past.Reason != "" {
-			return nil, &past
+			return nil, past
 		}
 		wait := r.wait(x, o)
 		r.tell.waits(x, o, wait)
 		if past.context = again(ctx, x, wait); past.context != nil {
 			past.Reason = past.context.Error()
-			return nil, &past
+			return nil, past
 		}
 	}
 }
@@ -79,7 +79,7 @@ func (e *GaveUpError) interrupted(x *exchange, err error) error {
 	if x.attempt == 1 {
 		return err
 	}
-	return fmt.Errorf("%w (attempt %d; saw %s before)", err, x.attempt, strings.Join(e.Seen[:x.attempt-1], ", "))
+	return fmt.Errorf("%w (attempt %d; saw %s before)", err, x.attempt, strings.Join(e.Seen, ", "))
 }
 
 // once makes an attempt. An answer to Control counts when all of it is there.
@@ -102,7 +102,8 @@ func (r *retry) once(x *exchange) (*http.Response, error) {
 // learn has the host's other exchanges profit from an outcome.
 func (x *exchange) learn(o outcome) {
 	switch {
-	case o.overload:
+	case o.overload && !x.cut: // once: that it fails again says nothing new of the host
+		x.cut = true
 		x.lane().overload(x.cuts)
 	case !o.transient:
 		x.lane().success()

@@ -260,6 +260,14 @@ func TestStatuses(t *testing.T) {
 			kinds: unavailable, says: []string{"may have appended"}, script: []act{then(raw("")), ok},
 		},
 		{
+			name: "PATCH may have been appended in part before a 408", method: "PATCH", body: replayable, traffic: Upload, attempts: 1,
+			kinds: unavailable, says: []string{"may have appended"}, script: []act{status(408), ok},
+		},
+		{
+			name: "PATCH that the server says it did not take", method: "PATCH", body: replayable, traffic: Upload,
+			status: 200, attempts: 2, elapsed: 500 * time.Millisecond, script: []act{status(503), ok},
+		},
+		{
 			name: "PATCH with Content-Range shows when it is repeated", method: "PATCH", body: replayable, traffic: Upload,
 			header: http.Header{"Content-Range": {"0-20"}}, status: 200, attempts: 2, elapsed: 500 * time.Millisecond,
 			script: []act{status(500), ok},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // Reopener is a request body that can be had again from its beginning, where
@@ -14,6 +15,16 @@ import (
 type Reopener interface {
 	// Reopen returns the body from its beginning.
 	Reopen() (io.ReadCloser, error)
+}
+
+// maxSmall is how long a body may be for a socket to take it at once.
+const maxSmall = 64 << 10
+
+// isSmall reports whether a body needs no watching while it is sent, and can be had
+// again as a copy of its own (http.Request.GetBody). net/http sends it together with
+// the header if it comes as it is.
+func isSmall(req *http.Request) bool {
+	return req.GetBody != nil && req.ContentLength > 0 && req.ContentLength <= maxSmall
 }
 
 // canReopen reports whether a request can be sent again.
@@ -41,7 +52,7 @@ func reopen(req *http.Request) (io.ReadCloser, error) {
 type sending struct {
 	rc     io.ReadCloser
 	watch  watch
-	moved  func(n int)
+	moved  func(n int, now time.Time)
 	closed chan struct{}
 	once   sync.Once
 
@@ -53,7 +64,10 @@ type sending struct {
 // Read implements io.Reader.
 func (s *sending) Read(p []byte) (int, error) {
 	s.mu.Lock()
-	s.watch.end(s.last)
+	now := s.watch.end(s.last)
+	if s.last > 0 {
+		s.moved(s.last, now)
+	}
 	s.last = 0
 	s.mu.Unlock()
 
@@ -66,7 +80,6 @@ func (s *sending) Read(p []byte) (int, error) {
 	}
 	if n > 0 {
 		s.last = n
-		s.moved(n)
 	}
 	if err == nil {
 		s.watch.begin()

@@ -24,6 +24,7 @@ type flight struct {
 	proto  string
 	reused bool
 	remote netip.Addr
+	small  int64           // bytes of a body that nobody counts
 	ctx    context.Context //nolint:containedctx // made for the attempt, and ended with it
 	cancel context.CancelCauseFunc
 }
@@ -55,7 +56,7 @@ func (t *transport) do(x *exchange) (*http.Response, error) {
 		f.cancel(nil)
 		return resp, nil
 	}
-	b := &body{rc: resp.Body, ctx: f.ctx, cancel: f.cancel, moved: f.received}
+	b := &body{rc: resp.Body, ctx: f.ctx, cancel: f.cancel, moved: f.received, clean: x.clean}
 	b.watch = watch{rate: t.rate, stalled: f.cancel}
 	b.left.Store(resp.ContentLength)
 	status := resp.StatusCode
@@ -83,6 +84,11 @@ func (t *transport) request(f *flight) (*http.Request, error) {
 			return nil, fmt.Errorf("the request's body, once more: %w", err)
 		}
 	}
+	if isSmall(x.req) {
+		req.Body = rc
+		f.small = x.req.ContentLength
+		return req, nil
+	}
 	x.sending = &sending{rc: rc, moved: f.sent, closed: make(chan struct{})}
 	x.sending.watch = watch{rate: t.rate, stalled: f.cancel, sending: true}
 	req.Body = x.sending
@@ -107,16 +113,17 @@ func (f *flight) failed(err error) error {
 	if explained := explain(x.target, err); explained != nil {
 		return explained
 	}
-	if text := err.Error(); len(text) > 2*maxShown || scrub(text, x.secrets()) != text {
-		return &redactedError{text: cut(scrub(text, x.secrets()), 2*maxShown), err: err}
+	if x.sending != nil && x.sending.failure() != nil {
+		return x.clean(err) // where the body comes from failed
 	}
-	return err
+	return &unavailableError{x.clean(err)}
 }
 
 // arrived notes what an answer says of the connection that it came over.
 func (f *flight) arrived(resp *http.Response) {
 	x := f.x
 	x.stale = false
+	x.sent.Add(f.small)
 	f.proto = resp.Proto
 	// The endpoint's own address counts once it has answered, and so has shown its
 	// certificate where it has one: a name alone can be made to point anywhere.
@@ -126,12 +133,12 @@ func (f *flight) arrived(resp *http.Response) {
 }
 
 // sent and received count the bytes of bodies.
-func (f *flight) sent(n int) {
+func (f *flight) sent(n int, now time.Time) {
 	f.x.sent.Add(int64(n))
-	f.x.lane().moved(n)
+	f.x.lane().moved(n, now)
 }
 
-func (f *flight) received(n int) {
+func (f *flight) received(n int, now time.Time) {
 	f.x.received.Add(int64(n))
-	f.x.lane().moved(n)
+	f.x.lane().moved(n, now)
 }

@@ -14,7 +14,7 @@ type watch struct {
 	sending bool
 
 	mu     sync.Mutex
-	timer  *time.Timer
+	timer  *time.Timer   // fires when, or before, a window of waiting can be over
 	began  time.Time     // of the wait that goes on; zero if none does
 	waited time.Duration // in this window, before began
 	moved  int64         // in this window
@@ -30,21 +30,20 @@ func (w *watch) begin() {
 	}
 	w.began = time.Now()
 	if w.timer == nil {
-		w.timer = time.AfterFunc(w.rate.Window-w.waited, w.expire)
-	} else {
-		w.timer.Reset(w.rate.Window - w.waited)
+		w.timer = time.AfterFunc(w.rate.Window, w.look)
 	}
 }
 
-// end ends a wait that brought n bytes. It does nothing if none goes on.
-func (w *watch) end(n int) {
+// end ends a wait that brought n bytes, and returns when. It does nothing if none
+// goes on.
+func (w *watch) end(n int) (now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	now = time.Now()
 	if w.over || w.began.IsZero() {
-		return
+		return now
 	}
-	w.timer.Stop()
-	w.waited += time.Since(w.began)
+	w.waited += now.Sub(w.began)
 	w.began = time.Time{}
 	w.moved += int64(n)
 	// A window ends when it has brought what it had to, however early.
@@ -53,6 +52,7 @@ func (w *watch) end(n int) {
 	} else if w.waited >= w.rate.Window {
 		w.stall()
 	}
+	return now
 }
 
 // stop ends the watch.
@@ -65,17 +65,28 @@ func (w *watch) stop() {
 	}
 }
 
-func (w *watch) expire() {
+// look is called by the timer, which is set for the earliest time at which a window
+// can be over: to set it for each wait would cost more than the wait.
+func (w *watch) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// The wait may have ended, and another one begun, while the timer fired.
-	if !w.over && !w.began.IsZero() && w.waited+time.Since(w.began) >= w.rate.Window {
-		w.stall()
+	if w.over {
+		return
 	}
+	waited := w.waited
+	if !w.began.IsZero() {
+		waited += time.Since(w.began)
+	}
+	if waited >= w.rate.Window {
+		w.stall()
+		return
+	}
+	w.timer.Reset(w.rate.Window - waited)
 }
 
 func (w *watch) stall() {
 	w.over = true
+	w.timer.Stop()
 	w.stalled(&StalledError{Sending: w.sending, Bytes: w.moved, Window: w.rate.Window})
 }
 

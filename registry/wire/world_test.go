@@ -267,7 +267,7 @@ func (w *world) client(f *Factory, origin string, p Policy) *Client {
 
 func client(t *testing.T, f *Factory, origin string, p Policy) *Client {
 	t.Helper()
-	c, err := f.Client(Endpoint{Origin: origin0(t, origin), Policy: p})
+	c, err := f.Client(Endpoint{Origin: origin0(t, origin), Policy: p, Header: http.Header{"x-own": {"own-canary-7c1f"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
