@@ -34,8 +34,11 @@ type part struct {
 	at, end int64
 }
 
-// Read returns io.EOF when all bytes have come and no more do, io.ErrUnexpectedEOF
-// for too few, and errdefs.ErrDataLoss for more than there are.
+// errShort is an answer that ended, and did not break off, before its bytes had come.
+var errShort = errors.New("the answer ended early")
+
+// Read returns io.EOF when all bytes have come and no more do, errShort for too few,
+// and errdefs.ErrDataLoss for more than there are.
 func (p *part) Read(b []byte) (int, error) {
 	if p.at == p.end {
 		return 0, p.over()
@@ -43,7 +46,7 @@ func (p *part) Read(b []byte) (int, error) {
 	n, err := p.body.Read(b[:min(int64(len(b)), p.end-p.at)])
 	p.at += int64(n)
 	if errors.Is(err, io.EOF) && p.at < p.end {
-		err = io.ErrUnexpectedEOF
+		err = errShort
 	}
 	return n, err
 }

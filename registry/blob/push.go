@@ -159,7 +159,7 @@ func (p *push) again(ctx context.Context, cause error) error {
 		return fmt.Errorf("%d tries in a row got no further than byte %d of %d: %w: %w",
 			maxTries, p.best, p.content.desc.Size, cause, errdefs.ErrUnavailable)
 	}
-	return pause(ctx, p.tries)
+	return p.repo.pause(ctx, p.tries)
 }
 
 // begin has the registry mount the blob, or begin an upload. A nil session says that

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -68,6 +69,7 @@ type Repository struct {
 	name    string
 	clients Clients
 	opts    Options
+	wait    time.Duration // that pause begins with
 
 	// noAnonymous is set when the registry has refused a mount without a source, but
 	// not the upload without a mount.
@@ -93,7 +95,7 @@ func New(base *url.URL, name string, clients Clients, opts Options) (*Repository
 		}
 	}
 	root := &url.URL{Scheme: base.Scheme, Host: base.Host, Path: strings.TrimRight(base.Path, "/") + "/v2/" + name}
-	return &Repository{base: root, name: name, clients: clients, opts: opts.filled()}, nil
+	return &Repository{base: root, name: name, clients: clients, opts: opts.filled(), wait: firstWait}, nil
 }
 
 // filled returns the options with what zero stands for.

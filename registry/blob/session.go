@@ -96,7 +96,7 @@ func (s *session) cancel(ctx context.Context) error {
 		case resp.StatusCode != http.StatusRequestedRangeNotSatisfiable || try > maxTries:
 			return fmt.Errorf("DELETE answered %d", resp.StatusCode)
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := s.repo.pause(ctx, try); err != nil {
 			return err
 		}
 		if err := s.ask(ctx); err != nil && !errors.Is(err, errLost) {

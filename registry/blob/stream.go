@@ -63,10 +63,13 @@ func (s *stream) ready() error {
 			return io.EOF
 		}
 		if s.tries > maxTries {
-			return fmt.Errorf("%d tries in a row ended at byte %d of %d: %w: %w",
-				maxTries, s.at, s.src.desc.Size, s.cause, errdefs.ErrUnavailable)
+			var kind error = errdefs.ErrUnavailable
+			if errors.Is(s.cause, errShort) {
+				kind = errdefs.ErrDataLoss // the registry does not know of more
+			}
+			return fmt.Errorf("%d tries in a row ended at byte %d of %d: %w: %w", maxTries, s.at, s.src.desc.Size, s.cause, kind)
 		}
-		if err := pause(s.ctx, s.tries); err != nil {
+		if err := s.src.repo.pause(s.ctx, s.tries); err != nil {
 			return err
 		}
 		if err := s.connect(); err != nil {

@@ -12,21 +12,25 @@ import (
 	"github.com/dhowhq/dhow/registry/wire"
 )
 
-// errBroken is a request with content that failed in a way that another one may not.
-var errBroken = errors.New("the request failed")
+var (
+	// errBroken is a request with content that failed in a way that another one may not.
+	errBroken = errors.New("the request failed")
+	// errMoved is a request that the registry wants at another Location.
+	errMoved = errors.New("redirected")
+)
 
 // upload sends the content in a session. errLost says that another session is needed.
 func (p *push) upload(ctx context.Context, s *session) error {
 	for {
 		done, err := p.step(ctx, s)
-		if done || err != nil && !errors.Is(err, errBroken) {
-			return err
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errMoved):
+			err = p.again(ctx, err)
+		case errors.Is(err, errBroken):
 			done, err = p.resume(ctx, s, err)
-			if done || err != nil {
-				return err
-			}
+		}
+		if done || err != nil {
+			return err
 		}
 	}
 }
@@ -198,13 +202,13 @@ func (p *push) broke(ctx context.Context, err error) error {
 }
 
 // refused returns the error for an answer to content that is one: errLost, errBroken,
-// or one that is final.
+// errMoved, or one that is final.
 func (p *push) refused(s *session, resp *http.Response) error {
 	if resp.StatusCode == http.StatusTemporaryRedirect || resp.StatusCode == http.StatusPermanentRedirect {
 		if err := s.move(resp); err != nil {
 			return err
 		}
-		return fmt.Errorf("redirected by status %d: %w", resp.StatusCode, errBroken)
+		return fmt.Errorf("status %d: %w", resp.StatusCode, errMoved)
 	}
 	err := accept(resp)
 	answer, _ := errors.AsType[*wire.ResponseError](err)

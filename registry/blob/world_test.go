@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
@@ -156,6 +157,7 @@ func (s *host) repo(tb testing.TB, name string, opts Options) *Repository {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	r.wait = time.Millisecond
 	return r
 }
 
