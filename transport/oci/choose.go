@@ -20,8 +20,9 @@ const maxListed = 20
 // Root returns what the reference means: the entry of index.json with its name
 // or at its position. A reference without either means the only image of the
 // layout. Referrers, and what is tagged as belonging to a digest, do not count
-// as images. If all entries are manifests without a name, for a platform each
-// and no two for the same one, index.json itself is the image.
+// as images. If all others are manifests without a name, for a platform each and
+// no two for the same one, index.json itself is the image, without those that do
+// not count.
 //
 // A name that two entries claim is errdefs.ErrInvalidArgument unless they are
 // equal or Options.LastWins is set. An entry that is not a manifest or list is
@@ -59,14 +60,18 @@ func (s *Source) only(ctx context.Context, entries []ocispec.Descriptor) (ocispe
 	if len(entries) == 0 {
 		return ocispec.Descriptor{}, fmt.Errorf("the layout has no images: %w", errdefs.ErrNotFound)
 	}
-	if len(entries) > 1 && isFlatImage(entries) {
-		return s.self, nil
-	}
 	images := distinct(slices.DeleteFunc(slices.Clone(entries), isAttached))
 	if len(images) > 1 {
 		found, err := s.scan(ctx)
 		if err != nil {
 			return ocispec.Descriptor{}, err
+		}
+		flat, err := s.flatImage(found)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		if flat != nil {
+			return flat.desc, nil
 		}
 		images = slices.DeleteFunc(images, func(e ocispec.Descriptor) bool { return found.refers[e.Digest] })
 	}
@@ -79,24 +84,48 @@ func (s *Source) only(ctx context.Context, entries []ocispec.Descriptor) (ocispe
 	return ocispec.Descriptor{}, fmt.Errorf("more than one image in oci, choose an image: %s: %w", listEntries(entries), errdefs.ErrInvalidArgument)
 }
 
-// isFlatImage reports whether the entries are those of one multi-platform image.
-// Two entries for one platform are taken for two images.
-func isFlatImage(entries []ocispec.Descriptor) bool {
+// flat is a multi-platform image that index.json itself is.
+type flat struct {
+	desc ocispec.Descriptor
+	data []byte
+}
+
+// flatImage returns index.json, without what only belongs to an image, if that is
+// a multi-platform image; otherwise nil. With nothing to leave out its bytes stay.
+func (s *Source) flatImage(found *scan) (*flat, error) {
+	list, err := s.index.Keep(func(e ocispec.Descriptor) bool {
+		_, attests := image.AttestationOf(e) // a part of the image, even if it has a subject
+		return !isAttached(e) && (attests || !found.refers[e.Digest])
+	})
+	if err != nil {
+		return nil, err
+	}
+	if entries := list.Instances(); len(entries) < 2 || countFlat(entries) == 0 {
+		return nil, nil //nolint:nilnil // said above
+	}
+	f := &flat{list.Descriptor(), list.Bytes()}
+	s.flat.Store(f)
+	return f, nil
+}
+
+// countFlat returns of how many platforms the entries are one image; 0 if they are
+// not. Two entries for one platform are taken for two images.
+func countFlat(entries []ocispec.Descriptor) int {
 	seen := map[string]bool{}
 	for _, e := range entries {
 		if e.Platform == nil || refName(e) != "" || !image.IsManifest(e.MediaType) {
-			return false
+			return 0
 		}
 		if _, attests := image.AttestationOf(e); attests {
 			continue
 		}
 		p := strings.Join(append([]string{e.Platform.OS, e.Platform.Architecture, e.Platform.Variant, e.Platform.OSVersion}, e.Platform.OSFeatures...), "\x00")
 		if seen[p] {
-			return false
+			return 0
 		}
 		seen[p] = true
 	}
-	return len(seen) > 0
+	return len(seen)
 }
 
 // isAttached reports whether an entry is by its name no image but something that

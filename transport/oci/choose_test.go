@@ -93,7 +93,7 @@ func TestRoot(t *testing.T) {
 				t.Fatal(err)
 			}
 			if tc.want == self {
-				checkSelf(t, src, got)
+				checkSelf(t, src, got, readFile(t, src.ref.Path, ocispec.ImageIndexFile))
 				return
 			}
 			want := tc.entries[tc.want].desc
@@ -104,10 +104,44 @@ func TestRoot(t *testing.T) {
 	}
 }
 
-// checkSelf checks that the root is index.json, and that it can be read.
-func checkSelf(t *testing.T, src *Source, root ocispec.Descriptor) {
+// What belongs to a flat index.json changes nothing in the image that it is.
+func TestRootOfAFlatIndexWithMore(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	amd, arm := s.Image(testimage.Image{Platform: linux("amd64")}), s.Image(testimage.Image{Platform: linux("arm64")})
+	signed := s.Attestation(amd)
+	referring := s.Referrer(amd, "application/vnd.in-toto+json", "an attestation with a subject")
+	referring.Platform, referring.Annotations = signed.Platform, signed.Annotations
+	referrer := s.Referrer(amd, "application/x.test", "x")
+	platformed := referrer
+	platformed.Platform = &ocispec.Platform{OS: "linux", Architecture: "riscv64"}
+	tag, signature := s.CosignTag(amd, "sig")
+	whole := []testimage.Named{{Desc: amd}, {Desc: arm}}
+	for name, tc := range map[string]struct{ image, more []testimage.Named }{
+		"a referrer":                  {whole, []testimage.Named{{Desc: referrer}}},
+		"a referrer with a name":      {whole, []testimage.Named{{Name: "r", Desc: referrer}}},
+		"a referrer with a platform":  {whole, []testimage.Named{{Desc: platformed}}},
+		"a tag of cosign":             {whole, []testimage.Named{{Name: tag, Desc: signature}}},
+		"no manifest":                 {whole, []testimage.Named{{Desc: s.Put("application/x.opaque", []byte("opaque"))}}},
+		"an attestation that refers":  {append(whole, testimage.Named{Desc: referring}), nil},
+		"that, and one that does not": {append(whole, testimage.Named{Desc: referring}, testimage.Named{Desc: signed}), []testimage.Named{{Desc: referrer}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := readFile(t, writeLayout(t, s, tc.image...), ocispec.ImageIndexFile)
+			src := openSource(t, writeLayout(t, s, slices.Concat(tc.image[:1], tc.more, tc.image[1:])...), Options{})
+			got, err := src.Root(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkSelf(t, src, got, want)
+		})
+	}
+}
+
+// checkSelf checks that the root is an index of these bytes, and that they can be read.
+func checkSelf(t *testing.T, src *Source, root ocispec.Descriptor, want []byte) {
 	t.Helper()
-	want := readFile(t, src.ref.Path, ocispec.ImageIndexFile)
 	r, err := src.Open(t.Context(), root, 5)
 	if err != nil {
 		t.Fatal(err)

@@ -87,33 +87,42 @@ func (d *Destination) commit(ctx context.Context, names []transport.Naming) ([]s
 	}
 	// One job for all that the lock protects: if it were given up while the file is
 	// still being replaced, the entries of whoever gets it next could be lost.
+	var note string
 	err = layout.writer.Do(ctx, func() error {
 		unlock, err := durable.Lock(ctx, layout.root, ocispec.ImageLayoutFile)
 		if err != nil {
 			return err
 		}
-		return errors.Join(d.replaceIndex(ctx, layout, entries), unlock())
+		note, err = d.replaceIndex(ctx, layout, entries)
+		return errors.Join(err, unlock())
 	})
-	return notes, err
+	if err != nil {
+		return nil, err // note may still be written to
+	}
+	if note != "" {
+		notes = append(notes, note)
+	}
+	return notes, nil
 }
 
-// replaceIndex brings the entries into index.json; the caller holds the lock.
-func (d *Destination) replaceIndex(ctx context.Context, layout *site, entries []ocispec.Descriptor) error {
+// replaceIndex brings the entries into index.json; the caller holds the lock. It
+// returns a note, or none.
+func (d *Destination) replaceIndex(ctx context.Context, layout *site, entries []ocispec.Descriptor) (note string, err error) {
 	old, err := currentIndex(layout.root, d.opts.Limits)
 	if err != nil {
-		return err
+		return "", err
 	}
 	list, err := setEntries(ctx, old, entries)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := ctx.Err(); err != nil || bytes.Equal(list.Bytes(), old.Bytes()) {
-		return err
+		return "", err
 	}
 	if err := checkIndexSize(list, d.opts.Limits); err != nil {
-		return err
+		return "", err
 	}
-	return layout.writer.Replace(context.WithoutCancel(ctx), ocispec.ImageIndexFile, list.Bytes())
+	return joinedNote(old, list), layout.writer.Replace(context.WithoutCancel(ctx), ocispec.ImageIndexFile, list.Bytes())
 }
 
 // entries returns the entries of index.json for the names.

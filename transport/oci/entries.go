@@ -3,6 +3,7 @@ package oci
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -89,4 +90,21 @@ func setEntries(ctx context.Context, list *image.List, set []ocispec.Descriptor)
 		return nil, err
 	}
 	return kept.Add(added...)
+}
+
+// joinedNote returns a note if an edit of index.json made one image of several.
+func joinedNote(before, after *image.List) string {
+	n := countJoined(after)
+	if n < 2 || n <= countJoined(before) {
+		return ""
+	}
+	return fmt.Sprintf("the layout has %d images without a name; read without a name it is one multi-platform image", n)
+}
+
+// countJoined returns of how many images index.json makes one, as far as it tells
+// without a look at their documents.
+func countJoined(index *image.List) int {
+	return countFlat(slices.DeleteFunc(index.Instances(), func(e ocispec.Descriptor) bool {
+		return isAttached(e) || e.ArtifactType != "" && e.Platform == nil
+	}))
 }

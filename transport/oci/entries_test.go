@@ -152,3 +152,36 @@ func TestCommitOfManyNames(t *testing.T) { // not parallel: it measures time
 		t.Errorf("a Commit of %d names took %v, want less than %v", n, best, manyNamesTime)
 	}
 }
+
+func TestCommitTellsOfJoinedImages(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	amd, arm := s.Image(testimage.Image{Platform: linux("amd64")}), s.Image(testimage.Image{Platform: linux("arm64")})
+	s390x := s.Image(testimage.Image{Platform: linux("s390x")})
+	other := s.Image(testimage.Image{Platform: linux("amd64"), Name: "other"})
+	index := s.Index(amd, arm)
+	referrer := s.Referrer(amd, "application/x.test", "x")
+	tag, signature := s.CosignTag(amd, "sig")
+	dir := filepath.Join(t.TempDir(), "layout")
+	for i, step := range []struct {
+		naming transport.Naming
+		want   string // in the note
+	}{
+		{transport.Naming{Desc: amd}, ""},
+		{transport.Naming{Desc: referrer, Subject: amd.Digest}, ""},
+		{transport.Naming{Name: tag, Desc: signature}, ""},
+		{transport.Naming{Desc: arm}, "has 2 images without a name"},
+		{transport.Naming{Desc: arm}, ""}, // changes nothing
+		{transport.Naming{Desc: s390x}, "has 3 images without a name"},
+		{transport.Naming{Desc: referrer, Name: "a"}, ""},
+		{transport.Naming{Desc: other}, ""}, // is no part of one image
+		{transport.Naming{Desc: index}, ""},
+	} {
+		d := openDestination(t, dir)
+		put(t, d, s, step.naming.Desc)
+		notes := commit(t, d, step.naming)
+		if got := strings.Join(notes, "; "); (got == "") != (step.want == "") || !strings.Contains(got, step.want) {
+			t.Errorf("notes of commit %d: %q; want one with %q", i, notes, step.want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -26,7 +27,7 @@ type Source struct {
 	blobs blobs
 	index *image.List
 
-	self ocispec.Descriptor // of index.json
+	flat atomic.Pointer[flat] // set by Root if it is that
 
 	scanning  chan struct{} // holds a token while referrers is being made
 	referrers *scan
@@ -65,7 +66,6 @@ func (s *Source) open(ctx context.Context) error {
 	if s.index, err = readIndex(root, s.opts.Limits); err != nil {
 		return err
 	}
-	s.self = s.index.Descriptor()
 	if s.opts.SharedBlobs != "" {
 		shared, err := openRoot(s.opts.SharedBlobs)
 		if err != nil {
@@ -89,8 +89,8 @@ func openRoot(path string) (*os.Root, error) {
 	return root, err
 }
 
-// Open returns the bytes of a blob, or of index.json for its own descriptor if
-// that is the Root. A file whose size is not that of the descriptor is
+// Open returns the bytes of a blob, or of index.json if Root has said that it is
+// the image. A file whose size is not that of the descriptor is
 // errdefs.ErrDataLoss, one that is not a regular file
 // errdefs.ErrInvalidArgument.
 func (s *Source) Open(ctx context.Context, desc ocispec.Descriptor, from int64) (io.ReadCloser, error) {
@@ -105,12 +105,11 @@ func (s *Source) openAt(ctx context.Context, desc ocispec.Descriptor, from int64
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if desc.Digest == s.self.Digest {
-		data := s.index.Bytes()
-		if err := checkOffset(from, int64(len(data))); err != nil {
+	if self := s.flat.Load(); self != nil && desc.Digest == self.desc.Digest {
+		if err := checkOffset(from, int64(len(self.data))); err != nil {
 			return nil, err
 		}
-		return io.NopCloser(bytes.NewReader(data[from:])), nil
+		return io.NopCloser(bytes.NewReader(self.data[from:])), nil
 	}
 	f, err := s.blobs.open(desc)
 	if err != nil {
