@@ -97,8 +97,11 @@ func (m *marks) back(to int64) (int64, error) {
 
 // check returns errdefs.ErrDataLoss if what was hashed is not what was wanted.
 func (m *marks) check() error {
-	if got := digest.NewDigest(m.want.Algorithm(), m.state); got != m.want {
+	if got := m.digest(); got != m.want {
 		return fmt.Errorf("digest is %s: %w", got, errdefs.ErrDataLoss)
 	}
 	return nil
 }
+
+// digest returns that of what was hashed.
+func (m *marks) digest() digest.Digest { return digest.NewDigest(m.want.Algorithm(), m.state) }
