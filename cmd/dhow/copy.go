@@ -98,6 +98,7 @@ func (a *app) open(ctx context.Context, f copyFlags, from, to string) (src trans
 	if err != nil {
 		return nil, nil, err
 	}
+	nameRegistries(sourcePlace, destPlace, sourceDetails, destDetails, &f.source, &f.dest)
 	if src, err = sourcePlace.source(ctx, sourceDetails, a.complete(f.source)); err != nil {
 		return nil, nil, fmt.Errorf("opening the source: %w", err)
 	}

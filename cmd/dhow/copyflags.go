@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -64,6 +65,9 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.digestTags, "digest-tags", true, "copy the tags sha256-<hex>.sig, .att and .sbom of what is copied")
 	flags.StringVar(&f.source.sharedBlobs, "src-shared-blob-dir", "", "the `DIR` that the source's layout shares its blobs in (oci: only)")
 	flags.StringVar(&f.dest.sharedBlobs, "dest-shared-blob-dir", "", "the `DIR` that the destination's layout shares its blobs in (oci: only)")
+	f.source.registry.add(cmd, "src-", "the source's")
+	f.dest.registry.add(cmd, "dest-", "the destination's")
+	addAuthFile(cmd, &f.source.registry, &f.dest.registry)
 	flags.BoolVar(&f.source.lastWins, "last-wins", false, lastWinsUsage)
 	flags.IntVar(&f.parallel, "parallel", 0, "move `N` descriptors at once (default 8)")
 	flags.StringVar(&f.receipt, "receipt", "", "write to this `FILE` what became of every descriptor, as JSON; - is standard output")
@@ -101,6 +105,9 @@ func (f *copyFlags) check(cmd *cobra.Command) error {
 		if need.given && !need.with {
 			return fmt.Errorf("--%s goes with --%s: %w", need.flag, need.want, errdefs.ErrInvalidArgument)
 		}
+	}
+	if err := errors.Join(f.source.registry.check(cmd, "src-"), f.dest.registry.check(cmd, "dest-")); err != nil {
+		return err
 	}
 	if f.parallel < 0 {
 		return fmt.Errorf("--parallel: %d is less than 1: %w", f.parallel, errdefs.ErrInvalidArgument)

@@ -56,6 +56,8 @@ func (a *app) inspectCommand() *cobra.Command {
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.format, "format", "", "print what this Go `TEMPLATE` makes of the JSON form; values are printed as they are stored")
 	flags.StringVar(&f.place.sharedBlobs, "shared-blob-dir", "", "the `DIR` that the layout shares its blobs in (oci: only)")
+	f.place.registry.add(cmd, "", "the")
+	addAuthFile(cmd, &f.place.registry)
 	flags.BoolVar(&f.place.lastWins, "last-wins", false, lastWinsUsage)
 	return cmd
 }
@@ -67,7 +69,7 @@ func (f *inspectFlags) check(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	return nil
+	return f.place.registry.check(cmd, "")
 }
 
 // inspect shows an image as the flags say.
@@ -88,6 +90,7 @@ func (a *app) inspect(ctx context.Context, f inspectFlags, ref string) (err erro
 	if err != nil {
 		return err
 	}
+	f.place.registry.host, _ = registryHost(p.name, details)
 	src, err := p.source(ctx, details, a.complete(f.place))
 	if err != nil {
 		return err

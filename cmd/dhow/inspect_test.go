@@ -211,7 +211,7 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"copy ":                         "dir:\noci:\n",
+		"copy ":                         "dir:\ndocker:\noci:\n",
 		"copy oci:layout:latest --form": "--format",
 		"copy --format ":                "oci\nv2s2\n",
 		"copy --progress ":              "auto\nbars\nplain\njson\nnone\n",

@@ -13,12 +13,14 @@ import (
 	"github.com/dhowhq/dhow/transport"
 	"github.com/dhowhq/dhow/transport/dir"
 	"github.com/dhowhq/dhow/transport/oci"
+	"github.com/dhowhq/dhow/transport/registry"
 )
 
 // places are the transports that a reference can name.
 func places() []place {
 	return []place{
 		bind("dir", "PATH", "a plain directory", dir.Parse, dir.OpenSource, dir.OpenDestination, dirOptions),
+		bind("docker", "//NAME[:TAG][@DIGEST]", "a registry", registry.Parse, registry.OpenSource, registry.OpenDestination, registryOptions),
 		bind("oci", "PATH[:NAME|:@N]", "an OCI image layout", oci.Parse, oci.OpenSource, oci.OpenDestination, ociOptions),
 	}
 }
@@ -40,17 +42,18 @@ type settings struct {
 	log         *slog.Logger
 	sharedBlobs string
 	lastWins    bool
+	registry    registrySettings
 }
 
 func dirOptions(s settings) (dir.Options, error) {
 	if s.sharedBlobs != "" {
 		return dir.Options{}, fmt.Errorf("a shared blob directory goes with oci: only: %w", errdefs.ErrInvalidArgument)
 	}
-	return dir.Options{Limits: s.limits, Logger: s.log}, nil
+	return dir.Options{Limits: s.limits, Logger: s.log}, s.registry.only()
 }
 
 func ociOptions(s settings) (oci.Options, error) {
-	return oci.Options{Limits: s.limits, Logger: s.log, SharedBlobs: s.sharedBlobs, LastWins: s.lastWins}, nil
+	return oci.Options{Limits: s.limits, Logger: s.log, SharedBlobs: s.sharedBlobs, LastWins: s.lastWins}, s.registry.only()
 }
 
 // bind makes a place of a transport's functions. R is the type of its references,

@@ -43,7 +43,7 @@ func push(t *testing.T, s *testimage.Store, root ocispec.Descriptor, to *host, n
 		t.Fatal(err)
 	}
 	defer src.Close()
-	dst, err := registry.OpenDestination(t.Context(), newClient(t), to.ref(t, name), registry.Options{})
+	dst, err := registry.OpenDestination(t.Context(), to.ref(t, name), registry.Options{Client: newClient(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +55,12 @@ func push(t *testing.T, s *testimage.Store, root ocispec.Descriptor, to *host, n
 // between copies from registry to registry, by a client of its own for each side.
 func between(t *testing.T, from *host, fromName string, to *host, toName string, opts copy.Options, how registry.Options) *copy.Receipt {
 	t.Helper()
-	src, err := registry.OpenSource(t.Context(), newClient(t), from.ref(t, fromName))
+	src, err := registry.OpenSource(t.Context(), from.ref(t, fromName), registry.Options{Client: newClient(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	dst, err := registry.OpenDestination(t.Context(), newClient(t), to.ref(t, toName), how)
+	how.Client = newClient(t)
+	dst, err := registry.OpenDestination(t.Context(), to.ref(t, toName), how)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func TestAttached(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer src.Close()
-			dst, err := registry.OpenDestination(t.Context(), newClient(t), from.ref(t, "a:1"), registry.Options{})
+			dst, err := registry.OpenDestination(t.Context(), from.ref(t, "a:1"), registry.Options{Client: newClient(t)})
 			if err != nil {
 				t.Fatal(err)
 			}

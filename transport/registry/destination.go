@@ -17,8 +17,11 @@ import (
 	"github.com/dhowhq/dhow/transport"
 )
 
-// Options are those of a Destination. The zero value is the default.
+// Options are those of a Source and a Destination. All but the client has a default.
 type Options struct {
+	// Client speaks to the registry. It stays the caller's, and open as long as what
+	// is opened with it.
+	Client *client.Client
 	// MountFrom is a repository of the same registry that has the blobs, so that
 	// they need not move; empty if none is known.
 	MountFrom string
@@ -26,6 +29,17 @@ type Options struct {
 	Verify blob.Verify
 	// Limits bound the documents that are written.
 	Limits image.Limits
+}
+
+// repository returns the repository of a reference for a use.
+func (o Options) repository(ctx context.Context, r Reference, use hosts.Use) (*client.Repository, error) {
+	if o.Client == nil {
+		return nil, fmt.Errorf("no client for registries: %w", errdefs.ErrInvalidArgument)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return o.Client.Repository(r.Name, use)
 }
 
 // Destination writes an image to a registry. Blobs are mounted or uploaded, and
@@ -42,13 +56,9 @@ type Destination struct {
 	tags  map[string]ocispec.Descriptor // what tags point at, as far as it was asked
 }
 
-// OpenDestination opens a repository for writing. It asks nobody yet. The client
-// stays the caller's.
-func OpenDestination(ctx context.Context, c *client.Client, r Reference, opts Options) (*Destination, error) {
-	repo, err := c.Repository(r.Name, hosts.Push)
-	if err == nil {
-		err = ctx.Err()
-	}
+// OpenDestination opens a repository for writing. It asks nobody yet.
+func OpenDestination(ctx context.Context, r Reference, opts Options) (*Destination, error) {
+	repo, err := opts.repository(ctx, r, hosts.Push)
 	if err != nil {
 		return nil, fmt.Errorf("docker:%s: %w", r, err)
 	}

@@ -27,13 +27,9 @@ type Source struct {
 	docs map[digest.Digest][]byte // got on the way to a descriptor, and not opened yet
 }
 
-// OpenSource opens an image for reading. It asks nobody yet. The client stays the
-// caller's, and open as long as the source is.
-func OpenSource(ctx context.Context, c *client.Client, r Reference) (*Source, error) {
-	repo, err := c.Repository(r.Name, hosts.Pull)
-	if err == nil {
-		err = ctx.Err()
-	}
+// OpenSource opens an image for reading. It asks nobody yet.
+func OpenSource(ctx context.Context, r Reference, opts Options) (*Source, error) {
+	repo, err := opts.repository(ctx, r, hosts.Pull)
 	if err != nil {
 		return nil, fmt.Errorf("docker:%s: %w", r, err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestSuite(t *testing.T) {
-	for name, make := range servers {
+	for name, server := range servers {
 		t.Run(name, func(t *testing.T) {
 			cannot := transporttest.Cannot{
 				Signatures: "a registry has no simple signatures",
@@ -21,19 +21,20 @@ func TestSuite(t *testing.T) {
 			if name == "distribution" {
 				cannot.Opaque = "the server wants entries to be manifests"
 			}
-			handler := make(t) // one for all: some never end all that they began
+			handler := server(t) // one for all: some never end all that they began
 			var places atomic.Int64
 			transporttest.Run(t, transporttest.Factory{Cannot: cannot, New: func(tb testing.TB) transporttest.Place {
+				tb.Helper()
 				h, c := serve(tb, handler), newClient(tb)
 				repository := fmt.Sprintf("team/app%d", places.Add(1))
 				source := func(tag string) func(context.Context) (transport.Source, error) {
 					return func(ctx context.Context) (transport.Source, error) {
-						return registry.OpenSource(ctx, c, h.ref(tb, repository+tag))
+						return registry.OpenSource(ctx, h.ref(tb, repository+tag), registry.Options{Client: c})
 					}
 				}
 				return transporttest.Place{
 					Destination: func(ctx context.Context) (transport.Destination, error) {
-						return registry.OpenDestination(ctx, c, h.ref(tb, repository+":tag"), registry.Options{})
+						return registry.OpenDestination(ctx, h.ref(tb, repository+":tag"), registry.Options{Client: c})
 					},
 					Source:  source(":tag"),
 					Missing: source(":missing"),

@@ -34,20 +34,22 @@ func TestMain(m *testing.M) {
 
 // servers make the registries that are tested against: three that behave
 // differently.
-var servers = map[string]func(t testing.TB) http.Handler{
-	"olareg": func(t testing.TB) http.Handler {
+var servers = map[string]func(tb testing.TB) http.Handler{
+	"olareg": func(tb testing.TB) http.Handler {
+		tb.Helper()
 		s := olareg.New(config.Config{Storage: config.ConfigStorage{StoreType: config.StoreMem}, Log: slog.New(slog.DiscardHandler)})
-		t.Cleanup(func() { _ = s.Close() })
+		tb.Cleanup(func() { _ = s.Close() })
 		return s
 	},
 	"ggcr": func(testing.TB) http.Handler {
 		return ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true))
 	},
-	"distribution": func(t testing.TB) http.Handler {
+	"distribution": func(tb testing.TB) http.Handler {
+		tb.Helper()
 		app := handlers.NewApp(context.Background(), &configuration.Configuration{Storage: configuration.Storage{
 			"inmemory": nil, "delete": {"enabled": true}, "maintenance": {"uploadpurging": map[any]any{"enabled": false}},
 		}})
-		t.Cleanup(func() { _ = app.Shutdown() })
+		tb.Cleanup(func() { _ = app.Shutdown() })
 		return app
 	},
 }

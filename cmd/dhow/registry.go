@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpproxy"
+
+	client "github.com/dhowhq/dhow/registry"
+	"github.com/dhowhq/dhow/registry/credentials"
+	"github.com/dhowhq/dhow/registry/hosts"
+	"github.com/dhowhq/dhow/registry/wire"
+	"github.com/dhowhq/dhow/transport/registry"
+)
+
+// registrySettings are what flags can say of a registry.
+type registrySettings struct {
+	creds    string // USER:PASSWORD
+	noCreds  bool
+	verify   bool // TLS; only if verifySet
+	certDir  string
+	authFile string // of both sides
+
+	verifySet bool
+	host      string // that the reference names
+	mountFrom string // a repository of the same registry that has the blobs
+}
+
+// add defines the flags of one side, whose names begin with the prefix.
+func (s *registrySettings) add(cmd *cobra.Command, prefix, side string) {
+	flags := cmd.Flags()
+	flags.StringVar(&s.creds, prefix+"creds", "", "log in to "+side+" registry as `USER:PASSWORD` (docker: only)")
+	flags.BoolVar(&s.noCreds, prefix+"no-creds", false, "do not log in to "+side+" registry (docker: only)")
+	flags.BoolVar(&s.verify, prefix+"tls-verify", true, "demand TLS and a certificate that can be verified of "+side+" registry, whatever is configured; =false asks for neither (docker: only)")
+	flags.StringVar(&s.certDir, prefix+"cert-dir", "", "the `DIR` with the certificates for "+side+" registry (docker: only)")
+}
+
+// addAuthFile defines the flag that both sides share.
+func addAuthFile(cmd *cobra.Command, sides ...*registrySettings) {
+	cmd.Flags().Func("authfile", "the `FILE` of credentials, instead of those that are found", func(path string) error {
+		for _, s := range sides {
+			s.authFile = path
+		}
+		return nil
+	})
+}
+
+// check reads which flags were given, and refuses what contradicts.
+func (s *registrySettings) check(cmd *cobra.Command, prefix string) error {
+	s.verifySet = cmd.Flags().Changed(prefix + "tls-verify")
+	return contradict(cmd, prefix+"creds", prefix+"no-creds")
+}
+
+// only refuses what was said of a registry where the place is none.
+func (s registrySettings) only() error {
+	if s.creds != "" || s.noCreds || s.verifySet || s.certDir != "" {
+		return fmt.Errorf("credentials, certificates and TLS go with docker: only: %w", errdefs.ErrInvalidArgument)
+	}
+	return nil
+}
+
+// registryOptions makes a client as the flags and the machine's configuration say.
+func registryOptions(s settings) (registry.Options, error) {
+	if s.sharedBlobs != "" {
+		return registry.Options{}, fmt.Errorf("a shared blob directory goes with oci: only: %w", errdefs.ErrInvalidArgument)
+	}
+	home, _ := os.UserHomeDir() // without one there are no files of the user's
+	conf, err := hosts.Load(hosts.Options{
+		LookupEnv: os.LookupEnv, Home: home, CertDir: s.registry.certDir, Verify: s.registry.tls(), Logger: s.log,
+	})
+	if err != nil {
+		return registry.Options{}, err
+	}
+	store, err := s.registry.store(home, conf, s.log)
+	if err != nil {
+		return registry.Options{}, err
+	}
+	c, err := client.NewClient(client.Options{
+		Hosts: conf, Credentials: store, Limits: s.limits, Logger: s.log,
+		Wire: wire.Options{UserAgent: "dhow/" + buildVersion().Version, Proxy: proxies(), Log: s.log},
+	})
+	return registry.Options{Client: c, MountFrom: s.registry.mountFrom, Limits: s.limits}, err
+}
+
+// proxies are the environment's.
+func proxies() func(*url.URL) (*url.URL, error) { return httpproxy.FromEnvironment().ProxyFunc() }
+
+// tls is what the flag says, if it was given.
+func (s registrySettings) tls() hosts.Verify {
+	switch {
+	case !s.verifySet:
+		return hosts.VerifyConfigured
+	case s.verify:
+		return hosts.VerifyAlways
+	}
+	return hosts.VerifyNever
+}
+
+// store is where credentials come from; nil is nowhere.
+func (s registrySettings) store(home string, conf *hosts.Config, log *slog.Logger) (credentials.Store, error) {
+	if s.noCreds {
+		return nil, nil //nolint:nilnil // nil is anonymous
+	}
+	if s.creds == "" {
+		return credentials.New(credentials.Options{
+			LookupEnv: os.LookupEnv, Home: home, AuthFile: s.authFile, Helpers: conf.CredentialHelpers(), Logger: log,
+		}), nil
+	}
+	user, password, ok := strings.Cut(s.creds, ":")
+	if !ok || user == "" {
+		return nil, fmt.Errorf("credentials are not of the form USER:PASSWORD: %w", errdefs.ErrInvalidArgument)
+	}
+	return credentials.Static(s.host, credentials.Credential{Username: user, Password: credentials.NewSecret(password)})
+}
+
+// nameRegistries tells each side its registry, and the destination where it can take
+// blobs from without their being moved.
+func nameRegistries(from, to place, fromDetails, toDetails string, src, dst *settings) {
+	var repository string
+	src.registry.host, repository = registryHost(from.name, fromDetails)
+	dst.registry.host, _ = registryHost(to.name, toDetails)
+	if src.registry.host == dst.registry.host {
+		dst.registry.mountFrom = repository
+	}
+}
+
+// registryHost returns the host that a reference to a registry names, and its
+// repository; empty for what is no such reference, which is told when it is opened.
+func registryHost(place, details string) (host, repository string) {
+	if place != "docker" {
+		return "", ""
+	}
+	r, err := registry.Parse(details)
+	if err != nil {
+		return "", ""
+	}
+	return r.Name.Domain(), r.Name.Path()
+}
