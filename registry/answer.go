@@ -77,8 +77,8 @@ func typeOf(contentType string, data []byte) (string, error) {
 	case strings.HasPrefix(strings.TrimLeft(string(data[:min(len(data), 64)]), " \t\r\n"), "{"):
 		return t, nil // a type of document that is not known here
 	}
-	return "", fmt.Errorf("not a registry response: Content-Type %s, and a body that begins %s: %w",
-		quote(contentType), begin(data), errdefs.ErrUnavailable)
+	return "", fmt.Errorf("%s: Content-Type %s, and a body that begins %s: %w",
+		notRegistryText, quote(contentType), begin(data), errdefs.ErrUnavailable)
 }
 
 // begin returns the beginning of a body for a message.

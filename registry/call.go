@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
-	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/dhowhq/dhow/registry/wire"
@@ -24,7 +24,8 @@ type call struct {
 	how     how
 	method  string
 	url     string
-	sent    string // the token that the request was last sent with
+	sent    string   // the token that the request was last sent with
+	realm   *url.URL // the token server that the registry named
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -38,7 +39,11 @@ func (c *call) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, closing(req, fmt.Errorf("the token server gave a token with a character that no header has: %w", errdefs.ErrUnavailable))
 		}
 	}
-	return c.client.HTTP(c.how.purpose, c.how.traffic).Transport.RoundTrip(req)
+	resp, err := c.client.HTTP(c.how.purpose, c.how.traffic).Transport.RoundTrip(req)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		c.maskRealm(resp)
+	}
+	return resp, err
 }
 
 // isOurs reports whether a request is the one that was to be sent, or follows a
@@ -55,19 +60,6 @@ func (c *call) isOurs(req *http.Request) bool {
 	}
 }
 
-// askToken asks a token server, or follows its redirect. An error status is an error
-// here, because package wire knows what of it must not be shown.
-func (c *call) askToken(req *http.Request) (*http.Response, error) {
-	resp, err := c.client.HTTP(wire.Registry, wire.Control).Transport.RoundTrip(req)
-	if err != nil || resp.StatusCode < http.StatusBadRequest {
-		return resp, err
-	}
-	err = wire.CheckResponse(resp)
-	// It does not wrap the answer: that the token server does not find something is
-	// not that the registry does not have it.
-	return nil, &plainError{text: "the token server refuses: " + err.Error(), kind: errdefs.ErrPermissionDenied}
-}
-
 // closing closes a request's body, as a RoundTripper has to, and returns the error.
 func closing(req *http.Request, err error) error {
 	if req.Body != nil {
@@ -81,7 +73,7 @@ func (c *call) GetScheme(context.Context, string) (auth.Scheme, error) {
 	c.session.mu.Lock()
 	defer c.session.mu.Unlock()
 	if c.session.scheme == auth.SchemeUnknown {
-		return auth.SchemeUnknown, errdef.ErrNotFound
+		return auth.SchemeUnknown, errdefs.ErrNotFound
 	}
 	return c.session.scheme, nil
 }
@@ -93,7 +85,7 @@ func (c *call) GetToken(_ context.Context, _ string, scheme auth.Scheme, key str
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.scheme != scheme {
-		return "", errdef.ErrNotFound
+		return "", errdefs.ErrNotFound
 	}
 	if token, ok := s.tokens[key]; ok {
 		return token, nil
@@ -103,7 +95,7 @@ func (c *call) GetToken(_ context.Context, _ string, scheme auth.Scheme, key str
 			return token, nil
 		}
 	}
-	return "", errdef.ErrNotFound
+	return "", errdefs.ErrNotFound
 }
 
 // Set implements auth.Cache. Who comes while a token is being fetched waits for it,

@@ -46,6 +46,8 @@ type Client struct {
 	opts Options
 	log  *slog.Logger
 
+	maxPages int // of one list; a test has fewer
+
 	mu        sync.Mutex
 	factories map[connections]*factory
 	servers   map[string]*server
@@ -61,7 +63,7 @@ func NewClient(opts Options) (*Client, error) {
 		return nil, fmt.Errorf("a limit of %d bytes for documents: %w", opts.Limits.DocumentBytes, errdefs.ErrInvalidArgument)
 	}
 	opts.Limits = opts.Limits.WithDefaults()
-	c := &Client{opts: opts, log: opts.Logger, factories: map[connections]*factory{}, servers: map[string]*server{}}
+	c := &Client{opts: opts, log: opts.Logger, maxPages: maxPages, factories: map[connections]*factory{}, servers: map[string]*server{}}
 	if c.opts.Blobs.Window == nil {
 		c.opts.Blobs.Window = blob.NewWindow(blobWindow)
 	}

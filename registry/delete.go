@@ -10,6 +10,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/ref"
+	"github.com/dhowhq/dhow/registry/hosts"
 )
 
 // DeleteManifest deletes a manifest or list by its digest, and with it all tags that
@@ -17,6 +18,9 @@ import (
 // errdefs.ErrNotImplemented.
 func (r *Repository) DeleteManifest(ctx context.Context, d digest.Digest) error {
 	_, err := image.ParseDigest(string(d))
+	if err == nil {
+		err = r.opened(hosts.Delete)
+	}
 	if err == nil {
 		err = r.delete(ctx, r.first(), string(d))
 	}
@@ -34,6 +38,9 @@ func (r *Repository) DeleteManifest(ctx context.Context, d digest.Digest) error 
 // there.
 func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 	err := ref.ValidTag(tag)
+	if err == nil {
+		err = r.opened(hosts.Delete)
+	}
 	if err == nil {
 		err = r.deleteTag(ctx, r.first(), r.at(r.first(), tag))
 	}

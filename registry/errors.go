@@ -28,11 +28,11 @@ var (
 	ErrBlobUnknown = fmt.Errorf("the registry lacks content that the manifest names: %w", errdefs.ErrFailedPrecondition)
 )
 
-// kinded gives an error a kind and leaves its text.
-type kinded struct{ err, kind error }
+// kindedError gives an error a kind and leaves its text.
+type kindedError struct{ err, kind error }
 
-func (e *kinded) Error() string   { return e.err.Error() }
-func (e *kinded) Unwrap() []error { return []error{e.kind, e.err} }
+func (e *kindedError) Error() string   { return e.err.Error() }
+func (e *kindedError) Unwrap() []error { return []error{e.kind, e.err} }
 
 // plainError is an error of a kind that wraps nothing: what it comes of is of a kind
 // that would say something else here.
@@ -51,11 +51,11 @@ func classify(err error) error {
 	}
 	switch {
 	case errors.Is(err, errdefs.ErrUnauthenticated):
-		return &kinded{err, errdefs.ErrPermissionDenied}
+		return &kindedError{err, errdefs.ErrPermissionDenied}
 	case errors.Is(errdefs.Resolve(err), errdefs.ErrUnknown) && !isResponse(err):
 		// What broke on the way has no kind of its own: a name that does not resolve, or
 		// an answer of a token server that cannot be read.
-		return &kinded{err, errdefs.ErrUnavailable}
+		return &kindedError{err, errdefs.ErrUnavailable}
 	}
 	return err
 }
@@ -74,13 +74,14 @@ func status(err error) int {
 }
 
 // notRegistry reports whether there was an answer that no registry would give, such
-// as a page for people with status 200. Package wire has no other error of that kind
-// that is neither an answer with an error status nor the end of several attempts.
+// as a page for people with status 200. Package wire, which finds those out, has no
+// type for them: the words are its and ours.
 func notRegistry(err error) bool {
-	_, gaveUp := errors.AsType[*wire.GaveUpError](err)
-	_, stalled := errors.AsType[*wire.StalledError](err)
-	return errors.Is(err, errdefs.ErrUnavailable) && !gaveUp && !stalled && !isResponse(err)
+	return errors.Is(err, errdefs.ErrUnavailable) && !isResponse(err) && !isTransient(err) &&
+		strings.Contains(err.Error(), notRegistryText)
 }
+
+const notRegistryText = "not a registry response"
 
 // refusedManifest returns the error for the answer to a PUT of a manifest.
 func refusedManifest(err error) error {
@@ -91,10 +92,10 @@ func refusedManifest(err error) error {
 	switch {
 	case answer.Has("MANIFEST_BLOB_UNKNOWN"), answer.Has("BLOB_UNKNOWN"), answer.Has("MANIFEST_UNKNOWN"):
 		// A manifest that is being written can only lack what it names.
-		return &kinded{fmt.Errorf("%w: %w", ErrBlobUnknown, err), errdefs.ErrFailedPrecondition}
+		return &kindedError{fmt.Errorf("%w: %w", ErrBlobUnknown, err), errdefs.ErrFailedPrecondition}
 	case answer.Status == http.StatusUnsupportedMediaType, answer.Has("MANIFEST_INVALID"), answer.Has("TAG_INVALID"),
 		slices.ContainsFunc(answer.Codes, invalidJSON):
-		return &kinded{fmt.Errorf("%w: %w", ErrTypeRefused, err), errdefs.ErrNotImplemented}
+		return &kindedError{fmt.Errorf("%w: %w", ErrTypeRefused, err), errdefs.ErrNotImplemented}
 	}
 	return err
 }
@@ -109,7 +110,7 @@ func invalidJSON(c wire.Code) bool {
 func unsupported(err error) error {
 	answer, ok := errors.AsType[*wire.ResponseError](err)
 	if ok && answer.Status != http.StatusNotFound && answer.Has("UNSUPPORTED") {
-		return &kinded{err, errdefs.ErrNotImplemented}
+		return &kindedError{err, errdefs.ErrNotImplemented}
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/registry/hosts"
 )
 
 // maxRounds is how often a referrer is added to a list that others keep writing.
@@ -64,6 +65,9 @@ var errOccupied = fmt.Errorf("it is in use for something else: %w", errdefs.ErrF
 // it is.
 func (r *Repository) AddReferrer(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) error {
 	_, err := image.ParseDigest(string(subject))
+	if err == nil {
+		err = r.opened(hosts.Push)
+	}
 	if err == nil {
 		err = r.addReferrer(ctx, r.first(), subject, desc)
 	}

@@ -132,14 +132,18 @@ func announced(resp *http.Response, want digest.Digest) (ocispec.Descriptor, boo
 }
 
 // Put writes a manifest or list under a tag or under its digest. It takes one
-// request.
+// request, of a Repository for hosts.Push.
 //
 // Data that is not what desc says is errdefs.ErrDataLoss, and is not sent; so is an
 // answer by which the registry keeps something else. A reference that is neither a
 // tag nor the digest of desc is errdefs.ErrInvalidArgument. ErrTypeRefused and
 // ErrBlobUnknown say why the registry does not take it, as far as its answer tells.
 func (r *Repository) Put(ctx context.Context, desc ocispec.Descriptor, data []byte, tagOrDigest string) error {
-	if err := r.put(ctx, r.first(), desc, data, tagOrDigest); err != nil {
+	err := r.opened(hosts.Push)
+	if err == nil {
+		err = r.put(ctx, r.first(), desc, data, tagOrDigest)
+	}
+	if err != nil {
 		return failed("put", r.object(tagOrDigest), err)
 	}
 	return nil

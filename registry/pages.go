@@ -45,8 +45,8 @@ func (c *Client) pages(ctx context.Context, e *endpoint, path string, query url.
 		if seen[key] {
 			return fmt.Errorf("page %d at %s leads back to an earlier one: %w", n, e, errdefs.ErrUnavailable)
 		}
-		if n == maxPages {
-			return fmt.Errorf("%s has more than %d pages: %w", e, maxPages, errdefs.ErrResourceExhausted)
+		if n == c.maxPages {
+			return fmt.Errorf("%s has more than %d pages: %w", e, c.maxPages, errdefs.ErrResourceExhausted)
 		}
 		seen[key] = true
 		if req, err = http.NewRequestWithContext(ctx, http.MethodGet, next.String(), http.NoBody); err != nil {

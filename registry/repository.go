@@ -3,9 +3,11 @@ package registry
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 
+	"github.com/containerd/errdefs"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/dhowhq/dhow/ref"
@@ -45,6 +47,15 @@ func (r *Repository) Blobs() *blob.Repository { return r.blobs[max(0, r.chosen.L
 
 func (r *Repository) first() *endpoint { return r.endpoints[max(0, r.chosen.Load())] }
 
+// opened returns an error unless the repository was opened for that use. Another one
+// may have endpoints that are not for it, such as mirrors for a push.
+func (r *Repository) opened(use hosts.Use) error {
+	if r.use != use {
+		return fmt.Errorf("the repository was opened to %s and not to %s: %w", r.use, use, errdefs.ErrInvalidArgument)
+	}
+	return nil
+}
+
 // object returns the name of a tag, digest or the repository in an error.
 func (r *Repository) object(reference string) string {
 	switch {
@@ -82,8 +93,11 @@ func (r *Repository) ask(ctx context.Context, keep keeping, f func(e *endpoint, 
 			return nil
 		}
 		if !last && !ended(ctx) {
-			r.client.log.Warn("an endpoint did not answer, the next one is asked",
-				"repository", r.String(), "endpoint", e.String(), "error", err)
+			level := slog.LevelWarn
+			if errdefs.IsNotFound(err) {
+				level = slog.LevelDebug
+			}
+			r.client.log.Log(ctx, level, "the next endpoint is asked", "repository", r.String(), "failed", e.String(), "error", err)
 			mirrors = append(mirrors, fmt.Sprintf("%s: %v", e, err))
 			continue
 		}

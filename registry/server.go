@@ -20,6 +20,8 @@ type server struct {
 	secure *route // by the scheme that was configured
 	plain  *route // by http, where that is allowed as well; else nil
 
+	impatient bool // there are no further attempts anyway
+
 	settled  atomic.Int32  // asUnknown, asSecure or asPlain
 	settling chan struct{} // holds one token: who takes it finds out which
 
@@ -63,6 +65,7 @@ func (c *Client) server(at hosts.Endpoint) (*server, error) {
 	}
 	s := &server{settling: make(chan struct{}, 1), sessions: map[string]*session{}, warnings: map[string]bool{}}
 	s.settling <- struct{}{}
+	s.impatient = c.opts.Wire.Attempts < 0 || c.opts.Wire.Attempts == 1
 	var err error
 	if s.secure, err = c.route(at, at.Scheme); err != nil {
 		return nil, err
@@ -150,7 +153,7 @@ func (e *endpoint) settle(req *http.Request, h how) (*http.Response, error) {
 	}
 	resp, err := e.first(req, h)
 	s.settling <- struct{}{}
-	if err == nil || h.once || !isTransient(err) || ended(req.Context()) {
+	if err == nil || h.once || s.impatient || !isTransient(err) || ended(req.Context()) {
 		return resp, err
 	}
 	// Now with all the attempts that a request has.

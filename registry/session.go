@@ -62,7 +62,7 @@ func (s *session) do(client *wire.Client, host string, req *http.Request, h how)
 	ctx := auth.WithScopesForHost(req.Context(), req.URL.Host, h.scopes...)
 	resp, err := oras.Do(req.WithContext(ctx))
 	if err != nil {
-		return nil, s.clean(wire.Redact(err))
+		return nil, s.clean(wire.Redact(c.unmask(err)))
 	}
 	return resp, nil
 }
@@ -90,7 +90,7 @@ func (s *session) credential(ctx context.Context, host string) (auth.Credential,
 // clean gives an error of authentication its kind, and blanks what it must not show.
 func (s *session) clean(err error) error {
 	if errors.Is(err, auth.ErrBasicCredentialNotFound) {
-		err = &kinded{err, errdefs.ErrPermissionDenied}
+		err = &kindedError{err, errdefs.ErrPermissionDenied}
 	}
 	text := err.Error()
 	s.mu.Lock()
@@ -103,14 +103,14 @@ func (s *session) clean(err error) error {
 	if text == err.Error() {
 		return err
 	}
-	return &blanked{text: text, err: err}
+	return &retoldError{text: text, err: err}
 }
 
-// blanked is an error without a secret that its text had.
-type blanked struct {
+// retoldError is an error with a text that is fit to be shown.
+type retoldError struct {
 	text string
 	err  error
 }
 
-func (e *blanked) Error() string { return e.text }
-func (e *blanked) Unwrap() error { return e.err }
+func (e *retoldError) Error() string { return e.text }
+func (e *retoldError) Unwrap() error { return e.err }
