@@ -108,6 +108,29 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+// TestSessions has connections after the first not exchange certificates again.
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	var resumed atomic.Int32
+	s := serve(t, "", "https", func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS.DidResume {
+			resumed.Add(1)
+		}
+		fmt.Fprint(w, "{}")
+	})
+	f := New(new(listener).options())
+	c := client(t, f, s.URL, Policy{})
+	for range 3 {
+		if _, err := do(t, c, newRequest(t, "GET", s.URL, nil), Registry, Download); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	if n := resumed.Load(); n != 2 {
+		t.Errorf("%d of 3 connections resumed a session, want 2", n)
+	}
+}
+
 // TestForTheRegistryOnly has what is configured for a registry not hold for where it
 // redirects to: neither that it is not verified, nor its client certificate.
 func TestForTheRegistryOnly(t *testing.T) {

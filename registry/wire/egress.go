@@ -2,7 +2,9 @@ package wire
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/containerd/errdefs"
 )
@@ -66,9 +68,9 @@ func (e *egress) prepare(x *exchange) {
 		if x.purpose == Realm && len(x.via) == 0 && h.Get("Authorization") != "" {
 			x.client.realms.withhold(x.target)
 		}
-		for _, name := range credentialHeaders() {
-			h.Del(name)
-		}
+		maps.DeleteFunc(h, func(name string, _ []string) bool {
+			return slices.Contains(credentialHeaders(), http.CanonicalHeaderKey(name))
+		})
 	} else if x.target == x.client.endpoint.Origin {
 		for name, values := range x.client.endpoint.Header {
 			if h.Get(name) == "" {

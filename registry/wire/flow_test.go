@@ -41,7 +41,7 @@ func follow(t *testing.T, w *world, p Policy, method, target string, body io.Rea
 	t.Cleanup(f.Close)
 	req := newRequest(t, method, target, body)
 	req.Header.Set("Authorization", "Bearer canary")
-	req.Header.Set("Cookie", "canary=1")
+	req.Header["cookie"] = []string{"canary=1"}
 	o := origin0(t, target)
 	if purpose == Realm || purpose == Foreign {
 		o = origin0(t, reg)

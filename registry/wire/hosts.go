@@ -195,5 +195,9 @@ func (f *Factory) tlsConfig(o Origin) (*tls.Config, error) {
 		}
 	}
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	if config.ClientSessionCache == nil {
+		// Many connections go to one host: only the first exchanges certificates.
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
 	return config, nil
 }

@@ -224,13 +224,13 @@ func (f *Factory) run(x *exchange) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections is called by the method of http.Client that is named so.
-func (v *view) CloseIdleConnections() { v.client.factory.Close() }
-
 // exchange returns what the chain is to do for a request.
 func (v *view) exchange(req *http.Request) (*exchange, error) {
 	if req.URL == nil {
 		return nil, fmt.Errorf("a request without a URL: %w", errdefs.ErrInvalidArgument)
+	}
+	if v.traffic > Upload || v.purpose > Foreign {
+		return nil, fmt.Errorf("purpose %d and traffic %d: %w", v.purpose, v.traffic, errdefs.ErrInvalidArgument)
 	}
 	x := &exchange{client: v.client, req: req, purpose: v.purpose, traffic: v.traffic}
 	// Response is the answer that redirected to this request.
