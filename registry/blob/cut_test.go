@@ -63,8 +63,8 @@ func (c *cut) Write(p []byte) (int, error) {
 	c.left -= int64(n)
 	c.cutter.moved.Add(int64(n))
 	if err == nil && n < len(p) {
-		err = http.NewResponseController(c.ResponseWriter).Flush()
 		c.done = true
+		_ = http.NewResponseController(c.ResponseWriter).Flush() // what cannot be flushed is cut as well
 		panic(http.ErrAbortHandler)
 	}
 	return n, err
@@ -93,7 +93,8 @@ const cutSize, cutEvery = 4 << 20, 64 << 10
 
 func TestDownloadCut(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, name string, s *host) {
+	each(t, func(t *testing.T, _ string, s *host) {
+		t.Helper()
 		data, desc := random(7, cutSize)
 		if _, err := s.repo(t, "team/app", Options{}).Push(t.Context(), desc, opener(data), PushOptions{}); err != nil {
 			t.Fatal(err)
@@ -122,6 +123,7 @@ func TestDownloadCut(t *testing.T) {
 func TestUploadCut(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, name string, s *host) {
+		t.Helper()
 		data, desc := random(8, cutSize)
 		c := &cutter{Handler: s.Config.Handler, every: cutEvery, uploads: true}
 		src := &opened{data: data}

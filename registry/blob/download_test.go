@@ -65,7 +65,7 @@ func breaksOff(next answer, n int) answer {
 	}
 }
 
-// answers answers with an error.
+// answers has a status and a body.
 func answers(code int, body string) answer {
 	return func(w http.ResponseWriter, _ *http.Request, _ []byte) {
 		w.WriteHeader(code)
@@ -103,7 +103,7 @@ func TestDownloadMisbehaviour(t *testing.T) {
 	t.Parallel()
 	inRanges := Options{RangesAbove: 1000, RangeSize: 40_000, Ranges: 2}
 	half := breaks(scripted / 2)
-	multipart := header("Content-Type", "multipart/byteranges; boundary=x", func(w http.ResponseWriter, _ *http.Request, data []byte) {
+	multipart := header("Content-Type", "multipart/byteranges; boundary=x", func(w http.ResponseWriter, _ *http.Request, _ []byte) {
 		w.WriteHeader(http.StatusPartialContent)
 		_, _ = io.WriteString(w, "--x\r\nContent-Range: bytes 0-1/100000\r\n\r\nab\r\n--x--")
 	})

@@ -39,7 +39,8 @@ func newMarks(want digest.Digest) (*marks, error) {
 		return nil, fmt.Errorf("hashing by %s cannot go back: %w", want.Algorithm(), errdefs.ErrNotImplemented)
 	}
 	m := &marks{want: want, state: state, every: markEvery}
-	return m, m.keep()
+	err := m.keep()
+	return m, err
 }
 
 // Write implements io.Writer for the next bytes.

@@ -148,7 +148,7 @@ func (p *push) abandon(ctx context.Context, s *session, cause error) error {
 		return cause
 	}
 	if err := s.cancel(ctx); err != nil {
-		return fmt.Errorf("%w (and the upload could not be cancelled: %v)", cause, err)
+		return fmt.Errorf("%w (and the upload could not be cancelled: %s)", cause, err.Error())
 	}
 	return cause
 }
@@ -205,5 +205,6 @@ func (p *push) post(ctx context.Context, mount url.Values) (s *session, refused 
 	if resp.Request != nil && resp.Request.URL != nil {
 		s.location = resp.Request.URL // a redirect may have led there
 	}
-	return s, false, s.move(resp)
+	err = s.move(resp)
+	return s, false, err
 }

@@ -25,7 +25,8 @@ func each(t *testing.T, f func(t *testing.T, name string, s *host)) {
 
 func TestPushAndPull(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, name string, s *host) {
+	each(t, func(t *testing.T, _ string, s *host) {
+		t.Helper()
 		r := s.repo(t, "team/app", Options{})
 		for _, size := range []int{0, 1, 2, 4095, 1 << 20} {
 			data, desc := random(1, size)
@@ -74,7 +75,8 @@ func TestOtherAlgorithms(t *testing.T) {
 
 func TestPushInPieces(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, name string, s *host) {
+	each(t, func(t *testing.T, _ string, s *host) {
+		t.Helper()
 		r := s.repo(t, "team/app", Options{PutUpTo: -1, PieceSize: 300_000})
 		data, desc := random(3, 1_000_000)
 		if _, err := r.Push(t.Context(), desc, opener(data), PushOptions{}); err != nil {
@@ -88,6 +90,7 @@ func TestPushInPieces(t *testing.T) {
 func TestMount(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, name string, s *host) {
+		t.Helper()
 		data, desc := random(4, 10_000)
 		if _, err := s.repo(t, "team/source", Options{}).Push(t.Context(), desc, opener(data), PushOptions{}); err != nil {
 			t.Fatal(err)
@@ -119,7 +122,8 @@ func TestMount(t *testing.T) {
 
 func TestPullWhatIsNotThere(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, name string, s *host) {
+	each(t, func(t *testing.T, _ string, s *host) {
+		t.Helper()
 		_, desc := random(5, 100)
 		_, err := s.repo(t, "team/app", Options{}).Open(t.Context(), desc, 0)
 		if !errdefs.IsNotFound(err) {
@@ -131,7 +135,8 @@ func TestPullWhatIsNotThere(t *testing.T) {
 
 func TestPushDamaged(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, name string, s *host) {
+	each(t, func(t *testing.T, _ string, s *host) {
+		t.Helper()
 		for what, damage := range map[string]func([]byte) []byte{
 			"other bytes": func(b []byte) []byte { b[len(b)-1]++; return b },
 			"too few":     func(b []byte) []byte { return b[:len(b)-1] },

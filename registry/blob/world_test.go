@@ -32,13 +32,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	logrus.SetOutput(io.Discard) // distribution logs each request there
+	logrus.SetOutput(io.Discard) // distribution logs each request there,
+	log.SetOutput(io.Discard)    // and go-containerregistry what does not match
 	os.Exit(m.Run())
 }
 
 // registries are the real ones, each of which behaves in its own way.
 var registries = map[string]func(t *testing.T) http.Handler{
 	"olareg": func(t *testing.T) http.Handler {
+		t.Helper()
 		s := olareg.New(config.Config{
 			Storage: config.ConfigStorage{StoreType: config.StoreMem},
 			Log:     slog.New(slog.DiscardHandler),
@@ -52,6 +54,7 @@ var registries = map[string]func(t *testing.T) http.Handler{
 	},
 	"ggcr": func(*testing.T) http.Handler { return ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))) },
 	"distribution": func(t *testing.T) http.Handler {
+		t.Helper()
 		app := handlers.NewApp(t.Context(), &configuration.Configuration{
 			Storage: configuration.Storage{"inmemory": nil, "maintenance": {"uploadpurging": map[any]any{"enabled": false}}},
 		})
