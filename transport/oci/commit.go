@@ -47,7 +47,8 @@ func (d *Destination) named(ctx context.Context, name string) (ocispec.Descripto
 // Commit makes what was Put durable and then replaces index.json once, under a
 // lock, by one that has the names: what had a name before has it no longer. If
 // that changes nothing, nothing is written. A name that is no valid ref.name
-// becomes a note, and its manifest an entry without a name. A manifest that is
+// becomes a note, and its manifest an entry without a name; so does that images
+// without a name have become one multi-platform image. A manifest that is
 // not there is errdefs.ErrFailedPrecondition, a name for two of them
 // errdefs.ErrInvalidArgument, and an index.json that would be larger than what is
 // read again errdefs.ErrResourceExhausted.

@@ -5,4 +5,4 @@ package oci
 import "time"
 
 // manyNamesTime is how long a Commit of many names may take.
-const manyNamesTime = 5 * time.Second
+const manyNamesTime = 10 * time.Second

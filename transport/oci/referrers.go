@@ -86,7 +86,7 @@ func (s *Source) warn(ctx context.Context, desc ocispec.Descriptor, err error) {
 	s.opts.Logger.WarnContext(ctx, "an entry of index.json cannot be read, nor what it refers to", "layout", s.ref.Path, "digest", desc.Digest, "error", err)
 }
 
-// scan reads all documents that index.json points at, the first time.
+// scan looks at all documents that index.json points at, the first time.
 func (s *Source) scan(ctx context.Context) (*scan, error) {
 	select {
 	case s.scanning <- struct{}{}:
@@ -98,37 +98,45 @@ func (s *Source) scan(ctx context.Context) (*scan, error) {
 		return s.referrers, nil
 	}
 	found := &scan{bySubject: map[digest.Digest][]referrer{}, refers: map[digest.Digest]bool{}}
+	if err := s.lookAt(ctx, found); err != nil {
+		return nil, err
+	}
+	s.referrers = found
+	return found, nil
+}
+
+func (s *Source) lookAt(ctx context.Context, found *scan) error {
 	seen := map[digest.Digest]bool{}
 	var total int64
 	for _, e := range s.index.Instances() {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		if !image.IsDocument(e.MediaType) {
 			continue
 		}
-		if !seen[e.Digest] {
-			seen[e.Digest] = true
-			if total >= s.scanBytes {
-				s.opts.Logger.WarnContext(ctx, "referrers may be missing: index.json names too many documents to look at all of them", "layout", s.ref.Path, "bytes", total)
-				break
-			}
-			doc, err := s.blobs.document(e, s.opts.Limits)
-			if e.Size <= s.opts.Limits.DocumentBytes && !errdefs.IsNotFound(err) {
-				total += e.Size // others were not read
-			}
-			if err != nil {
-				s.warn(ctx, e, err)
-				continue
-			}
-			found.document(e, doc)
-		}
 		if subject, ok := taggedDigest(refName(e)); ok && image.IsList(e.MediaType) {
 			found.bySubject[subject] = append(found.bySubject[subject], referrer{e, true})
 		}
+		if seen[e.Digest] {
+			continue
+		}
+		seen[e.Digest] = true
+		if total >= s.scanBytes {
+			s.opts.Logger.WarnContext(ctx, "referrers may be missing: index.json names too many documents to look at all of them", "layout", s.ref.Path, "bytes", total)
+			return nil
+		}
+		doc, err := s.blobs.document(e, s.opts.Limits)
+		if e.Size <= s.opts.Limits.DocumentBytes && !errdefs.IsNotFound(err) {
+			total += e.Size // others were not read
+		}
+		if err != nil {
+			s.warn(ctx, e, err)
+			continue
+		}
+		found.document(e, doc)
 	}
-	s.referrers = found
-	return found, nil
+	return nil
 }
 
 // document notes the subject of an entry's document.
