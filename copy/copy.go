@@ -27,7 +27,7 @@ func Image(ctx context.Context, dst transport.Destination, src transport.Source,
 	acc := acceptsOf(dst)
 	var refused error
 	for {
-		plan, err := prepare(ctx, acc, src, opts)
+		plan, err := prepare(ctx, dst, acc, src, opts)
 		if err != nil {
 			return nil, after(refused, err)
 		}
@@ -48,6 +48,36 @@ func after(before, err error) error {
 	return fmt.Errorf("%w; before that, %w", err, before)
 }
 
+// nothingToDo returns the plan of a copy whose root is at the destination with all
+// that is below it, where nothing else is to be copied; else nil. Neither side is
+// asked for more than its root then.
+func nothingToDo(ctx context.Context, dst transport.Destination, acc transport.Accepts, src transport.Source, opts Options) (*Plan, error) {
+	has, ok := dst.(transport.Presence)
+	if _, signs := src.(transport.SignatureReader); !ok || signs || !opts.wholeAndAlone() {
+		return nil, nil //nolint:nilnil // there may be something to do
+	}
+	root, err := src.Root(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the source: %w", err)
+	}
+	node := transport.Node{Desc: root, Role: image.RoleManifest}
+	if image.IsList(root.MediaType) {
+		node.Role = image.RoleIndex
+	}
+	if !image.IsDocument(root.MediaType) || (acc.Pinned != "" && acc.Pinned != root.Digest) {
+		return nil, nil //nolint:nilnil // it is for Load and Decide to say what is wrong
+	}
+	have, err := has.Has(ctx, node)
+	if err != nil || have != transport.Complete {
+		return nil, err
+	}
+	return &Plan{
+		SourceRoot: root, Root: root,
+		Ops:   []Op{{Node: node, Action: Copied, From: root}},
+		Names: []transport.Naming{{Desc: root}},
+	}, nil
+}
+
 // without takes a type out of what a destination accepts, and reports whether
 // there is another one to try.
 func without(acc *transport.Accepts, mediaType string) bool {
@@ -63,10 +93,16 @@ func without(acc *transport.Accepts, mediaType string) bool {
 // Prepare loads the image and decides what a copy to the destination would do.
 // It writes nothing.
 func Prepare(ctx context.Context, dst transport.Destination, src transport.Source, opts Options) (*Plan, error) {
-	return prepare(ctx, acceptsOf(dst), src, opts)
+	return prepare(ctx, dst, acceptsOf(dst), src, opts)
 }
 
-func prepare(ctx context.Context, acc transport.Accepts, src transport.Source, opts Options) (*Plan, error) {
+func prepare(ctx context.Context, dst transport.Destination, acc transport.Accepts, src transport.Source, opts Options) (*Plan, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	if plan, err := nothingToDo(ctx, dst, acc, src, opts); plan != nil || err != nil {
+		return plan, err
+	}
 	loaded, err := Load(ctx, src, acc, opts)
 	if err != nil {
 		return nil, fmt.Errorf("reading the source: %w", err)

@@ -102,6 +102,12 @@ type Options struct {
 // mayEdit reports whether documents may be written in another form than they have.
 func (o Options) mayEdit() bool { return o.Format != AsIs || o.Selection.Absent == Strip }
 
+// wholeAndAlone reports whether all of an image is copied, as it is, and nothing that
+// is attached to it.
+func (o Options) wholeAndAlone() bool {
+	return o.NoReferrers && o.NoDigestTags && !o.mayEdit() && (o.Selection.Mode == Default || o.Selection.Mode == All)
+}
+
 // log is the logger, never nil.
 func (o Options) log() *slog.Logger {
 	if o.Logger == nil {

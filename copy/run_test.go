@@ -102,6 +102,28 @@ func TestCompleteDestinationIsAskedOncePerRoot(t *testing.T) {
 	}
 }
 
+// TestNothingToDo shows that a complete destination costs one question at each side
+// where nothing is attached.
+func TestNothingToDo(t *testing.T) {
+	t.Parallel()
+	src := newSample()
+	dst := place{complete: map[digest.Digest]bool{src.root.Digest: true}}
+	rec := mustCopy(t, &dst, unsigned{src}, copy.Options{NoReferrers: true, NoDigestTags: true})
+	if len(src.opened) > 0 || len(dst.puts) > 0 {
+		t.Errorf("%d documents read, %d nodes put", len(src.opened), len(dst.puts))
+	}
+	if rec.Root.Digest != src.root.Digest || actions(rec)[copy.Reused] != 1 {
+		t.Errorf("receipt %+v", rec)
+	}
+	dst.accepts.Pinned = digest.FromString("another")
+	if _, err := copy.Image(t.Context(), &dst, unsigned{src}, copy.Options{NoReferrers: true, NoDigestTags: true}); !errdefs.IsFailedPrecondition(err) {
+		t.Errorf("pinned to another digest: %v", err)
+	}
+}
+
+// unsigned hides that a source could have simple signatures.
+type unsigned struct{ transport.Source }
+
 func TestEveryBlobIsReadOnce(t *testing.T) {
 	t.Parallel()
 	src := newSample()
