@@ -97,6 +97,48 @@ func TestProtocols(t *testing.T) {
 	}
 }
 
+// TestLongAnswerToControl has more than is read ahead: the rest is the caller's, place
+// and all.
+func TestLongAnswerToControl(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("0123456789abcdef", 5<<20/16)
+	for name, row := range map[string]struct {
+		answer act
+		err    error
+	}{
+		"whole":     {reply(200, long), nil},
+		"broken":    {then(raw(start + "Content-Length: 6000000\n\n" + long)), io.ErrUnexpectedEOF},
+		"no length": {then(raw(start + "\n" + long)), nil},
+		"an error":  {reply(404, long), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				s := w.listen(plain, row.answer)
+				f := w.factory(Options{})
+				defer f.Close()
+				c := w.client(f, plain, Policy{})
+				resp, err := c.Do(newRequest(t, "GET", plain+"/v2/", nil), Registry, Control)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l := f.hosts.get(c.endpoint.Origin).lanes[Control]
+				if l.busy != 1 {
+					t.Errorf("%d places are held while there is more to read, want 1", l.busy)
+				}
+				text, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				if !errors.Is(err, row.err) || string(text) != long {
+					t.Errorf("%d bytes, %v; want %d, %v", len(text), err, len(long), row.err)
+				}
+				if l.busy != 0 || len(s.asked()) != 1 {
+					t.Errorf("%d places are held after %d requests", l.busy, len(s.asked()))
+				}
+			})
+		})
+	}
+}
+
 // TestStaleConnection has a server close a kept connection just as it is used again,
 // which is no reason to wait.
 func TestStaleConnection(t *testing.T) {

@@ -114,6 +114,24 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+// TestShow has texts of errors as they come out of net/http and from below it.
+func TestShow(t *testing.T) {
+	t.Parallel()
+	x := &exchange{client: &Client{}, req: newRequest(t, "GET", reg+"/?_state=s3cr%3At", nil)}
+	x.req.SetBasicAuth("user", "pass word")
+	for text, want := range map[string]string{
+		"plain 'text'":                    "plain 'text'",
+		"\x1b[31m\n\x00\xff é 'a'":        `\x1b[31m\n\x00\ufffd \u00e9 'a'`,
+		"a pass word, s3cr:t":             "a REDACTED, REDACTED",
+		strings.Repeat("é", 300):          strings.Repeat(`\u00e9`, 256) + "…",
+		x.req.Header.Get("Authorization"): "REDACTED",
+	} {
+		if got := x.show(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
 // TestResponseErrors has the bodies and kinds of answers that are errors.
 func TestResponseErrors(t *testing.T) {
 	t.Parallel()
