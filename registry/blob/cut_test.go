@@ -93,7 +93,7 @@ const cutSize, cutEvery = 4 << 20, 64 << 10
 
 func TestDownloadCut(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, _ string, s *host) {
+	each(t, func(t *testing.T, name string, s *host) {
 		t.Helper()
 		data, desc := random(7, cutSize)
 		if _, err := s.repo(t, "team/app", Options{}).Push(t.Context(), desc, opener(data), PushOptions{}); err != nil {
@@ -103,6 +103,9 @@ func TestDownloadCut(t *testing.T) {
 			"one stream": {},
 			"ranges":     {RangesAbove: 1 << 20, RangeSize: 1 << 20, Ranges: 3},
 		} {
+			if what == "ranges" && name != "olareg" {
+				continue // one is enough: what differs is how a range is answered
+			}
 			c := &cutter{Handler: s.Config.Handler, every: cutEvery}
 			r := serve(t, c).repo(t, "team/app", opts)
 			got, err := pull(t.Context(), r, desc, 0)
@@ -111,6 +114,9 @@ func TestDownloadCut(t *testing.T) {
 			}
 			if moved := c.moved.Load(); moved > cutSize*11/10 {
 				t.Errorf("%s: %d bytes moved, want at most 1.1 times %d", what, moved, cutSize)
+			}
+			if what != "ranges" {
+				continue
 			}
 			file := &memory{}
 			if err := r.FetchTo(t.Context(), desc, file, 0); err != nil || !bytes.Equal(file.data, data) {

@@ -122,6 +122,7 @@ func TestDownloadMisbehaviour(t *testing.T) {
 		"B76 no Content-Range":                {script: []answer{half, answers(206, "x"), whole}, requests: 3},
 		"B76 overlapping":                     {script: []answer{half, ranges("bytes 49000-99999/100000"), whole}, requests: 3},
 		"B76 multipart/byteranges":            {script: []answer{half, multipart, whole}, requests: 3},
+		"B76 multipart with a Content-Range":  {script: []answer{half, header("Content-Type", "multipart/byteranges; boundary=x", ranges("")), whole}, requests: 3},
 		"B76 416 on resume":                   {script: []answer{half, answers(416, ""), whole}, requests: 3},
 		"B76 end beyond what was asked":       {script: []answer{ranges("bytes 0-99999/100000"), whole}, opts: inRanges, requests: 2},
 		"Content-Range that is none":          {script: []answer{half, ranges("bytes x-y/z"), whole}, requests: 3},

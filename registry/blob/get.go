@@ -169,7 +169,7 @@ func (s *source) read(resp *http.Response, start, end int64) (*part, error) {
 // readRange returns the part that an answer with the status 206 has.
 func (s *source) readRange(resp *http.Response, start, end int64) (*part, error) {
 	values := resp.Header.Values("Content-Range")
-	if len(values) != 1 { // several ranges come as multipart/byteranges, without the header
+	if len(values) != 1 || strings.HasPrefix(strings.ToLower(resp.Header.Get("Content-Type")), "multipart/") {
 		return nil, fmt.Errorf("bytes %d to %d: status 206 with %d Content-Range headers and type %s: %w",
 			start, end-1, len(values), quote(resp.Header.Get("Content-Type")), errNoRanges)
 	}

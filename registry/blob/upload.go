@@ -69,7 +69,9 @@ func (p *push) resume(ctx context.Context, s *session, cause error) (done bool, 
 		}
 		err := s.ask(ctx)
 		if err == nil {
-			p.pieces.broke(p.passed, s.at-before)
+			if !busy(cause) {
+				p.pieces.broke(p.passed, s.at-before)
+			}
 			p.advanced(s)
 			return false, nil
 		}
@@ -87,7 +89,8 @@ func (p *push) complete(ctx context.Context, s *session) (done bool, err error) 
 	p.completing = true
 	resp, err := p.send(ctx, s, http.MethodPut, p.content.desc.Size, d.String())
 	if err != nil {
-		p.broken = p.broken || p.passed > 0 // else the connection may just have been an old one
+		// One of which nothing was sent may just have had an old connection.
+		p.broken = p.broken || p.passed > 0 && !busy(err)
 		return false, err
 	}
 	defer drain(resp)
@@ -228,6 +231,13 @@ func (p *push) refused(s *session, resp *http.Response) error {
 		return fmt.Errorf("%w: %w", err, errLost)
 	}
 	return err
+}
+
+// busy reports whether an error is an answer that says to come again, which says
+// nothing of the size of what was sent.
+func busy(err error) bool {
+	code := status(err)
+	return code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable
 }
 
 // smaller has pieces smaller than the last request sent from now on, and reports

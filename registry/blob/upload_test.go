@@ -208,6 +208,8 @@ func TestUploadMisbehaviour(t *testing.T) {
 		"redirected in circles":              {script: always("PUT", 307, "Location", "/session/1"), asked: "POST PUT*6", want: errdefs.ErrUnavailable},
 		"redirected nowhere":                 {script: reply("PUT", 1, 308), want: errdefs.ErrUnavailable},
 		"500 to a piece":                     {script: reply("PATCH", 1, 500), opts: inPieces, asked: "POST PATCH GET PATCH*4 PUT"},
+		"503 to all of it":                   {script: reply("PUT", 1, 503), asked: "POST PUT GET PUT"},
+		"503 to a piece":                     {script: reply("PATCH", 2, 503), opts: inPieces, asked: "POST PATCH*2 GET PATCH*3 PUT"},
 		"429 always":                         {script: always("PUT", 429), want: errdefs.ErrUnavailable, says: "429"},
 		"status fails":                       {script: first(always("PUT", 500), always("GET", 500)), want: errdefs.ErrUnavailable, says: "5 tries"},
 		"denied":                             {script: reply("PUT", 1, 403), want: errdefs.ErrPermissionDenied, asked: "POST PUT"},
