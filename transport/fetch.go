@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -46,7 +47,7 @@ func fetch(ctx context.Context, src Source, desc ocispec.Descriptor, limit int64
 	defer r.Close()
 	var buf bytes.Buffer
 	buf.Grow(int(max(desc.Size, 0)) + bytes.MinRead)
-	if _, err := io.Copy(&buf, io.LimitReader(r, limit+1)); err != nil {
+	if _, err := io.Copy(&buf, io.LimitReader(r, min(limit, math.MaxInt64-1)+1)); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", desc.Digest, err)
 	}
 	if desc.Size < 0 && int64(buf.Len()) > limit {
