@@ -45,6 +45,26 @@ func (r *Repository) Endpoint() string { return r.first().String() }
 // as those of the Repository are.
 func (r *Repository) Blobs() *blob.Repository { return r.blobs[max(0, r.chosen.Load())] }
 
+// Beside returns what another name's repository is called at the endpoint that is
+// asked first, and whether that server has it: only then can a blob be mounted from
+// there.
+func (r *Repository) Beside(name ref.Reference) (repository string, ok bool) {
+	if name == (ref.Reference{}) {
+		return "", false
+	}
+	others, err := r.client.endpoints(name, r.use)
+	if err != nil {
+		return "", false // it is blocked, say: then nothing is taken from it either
+	}
+	e := r.first()
+	for _, o := range others {
+		if o.server == e.server && !o.Mirror {
+			return o.Path, true
+		}
+	}
+	return "", false
+}
+
 func (r *Repository) first() *endpoint { return r.endpoints[max(0, r.chosen.Load())] }
 
 // opened returns an error unless the repository was opened for that use. Another one

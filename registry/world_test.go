@@ -230,3 +230,11 @@ func pushed(t *testing.T, r *registry.Repository, note string, tags ...string) (
 	}
 	return desc, data
 }
+
+// clientOnce is clientOf, and asks once only.
+func clientOnce(t *testing.T, s *site) *registry.Client {
+	t.Helper()
+	opts := registry.Options{Hosts: configure(t, insecure(s.host()))}
+	opts.Wire.Attempts = -1
+	return newClient(t, opts)
+}
