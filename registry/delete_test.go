@@ -45,7 +45,7 @@ func TestDeletionThatIsRefused(t *testing.T) {
 				err = r.DeleteManifest(t.Context(), one.Digest)
 			}
 			wantKind(t, err, row.kind, s.host()+"/app", row.text)
-			if row.kind != errdefs.ErrNotFound && errdefs.IsNotFound(err) {
+			if !errdefs.IsNotFound(row.kind) && errdefs.IsNotFound(err) {
 				t.Errorf("taken for what is not there: %v", err)
 			}
 			for _, request := range s.asked() {
