@@ -73,12 +73,15 @@ func parseProgress(s string) (int64, error) {
 	if !ok {
 		return 0, fmt.Errorf("range %s: not of the form 0-LAST", quote(s))
 	}
-	if last == "0" || last == "-1" {
+	if last == "-1" {
 		return 0, nil
 	}
 	n, err := number(last)
 	if err != nil {
 		return 0, fmt.Errorf("range %s: %w", quote(s), err)
+	}
+	if n == 0 {
+		return 0, nil
 	}
 	return n + 1, nil
 }

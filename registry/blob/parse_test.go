@@ -107,7 +107,7 @@ func FuzzParseContentRange(f *testing.F) {
 }
 
 func FuzzParseRange(f *testing.F) {
-	for _, seed := range []string{"0-9", "bytes=0-9", "0-0", "0--1", "1-2", "0-9223372036854775807", ""} {
+	for _, seed := range []string{"0-9", "bytes=0-9", "0-0", "0--1", "1-2", "0-00", "0-9223372036854775807", ""} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
