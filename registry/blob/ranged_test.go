@@ -185,9 +185,9 @@ func (p *placed) leave() {
 // TestRangesMemory reads a large blob slowly enough for the window to fill.
 func TestRangesMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("moves 256 MiB")
+		t.Skip("moves 128 MiB")
 	}
-	p := pattern{256 << 20}
+	p := pattern{128 << 20}
 	s := serveBlob(t, p, p.size)
 	window := NewWindow(24 << 20)
 	r := s.repo(t, "team/app", Options{Window: window})
