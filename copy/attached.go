@@ -93,13 +93,15 @@ func (l *loader) referrersOf(ctx context.Context, subject digest.Digest) ([]Atta
 		return nil, nil // but what may be edited must be known to be signed
 	}
 	descs, err := src.Referrers(ctx, subject)
+	if len(descs) > 0 && errdefs.IsResourceExhausted(err) {
+		l.note("not all referrers of %s are carried: %v", subject, err)
+		err = nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listing the referrers of %s: %w", subject, err)
 	}
 	if len(descs) > referrersOfOne {
-		l.mu.Lock()
-		l.Notes = append(l.Notes, fmt.Sprintf("%s has %d referrers: only the first %d are carried", subject, len(descs), referrersOfOne))
-		l.mu.Unlock()
+		l.note("%s has %d referrers: only the first %d are carried", subject, len(descs), referrersOfOne)
 		descs = descs[:referrersOfOne]
 	}
 	var found []Attached
@@ -142,6 +144,12 @@ func (l *loader) graphOf(ctx context.Context, desc ocispec.Descriptor, subject d
 	}
 	l.leave(&image.Node{Desc: desc, Role: image.RoleManifest}, subject, action, fmt.Sprintf("%s, but: %v", is, err))
 	return nil, nil //nolint:nilnil // nothing to carry, and no error
+}
+
+func (l *loader) note(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Notes = append(l.Notes, fmt.Sprintf(format, args...))
 }
 
 // leave notes a root that is not carried.

@@ -146,6 +146,28 @@ func TestBadAttachmentsDoNotKeepAnImage(t *testing.T) {
 	}
 }
 
+func TestTooManyReferrers(t *testing.T) {
+	t.Parallel()
+	src := newSample()
+	src.referrers = map[digest.Digest][]ocispec.Descriptor{src.root.Digest: {src.Referrer(src.root, "application/x", "x")}}
+	src.tooMany = true
+	src.root = src.amd64
+	src.referrers[src.amd64.Digest] = []ocispec.Descriptor{src.Referrer(src.amd64, "application/x", "x")}
+	_, err := copy.Image(t.Context(), &place{}, src, copy.Options{})
+	if !errdefs.IsResourceExhausted(err) { // a referrer of which none could be listed
+		t.Errorf("error %v", err)
+	}
+	for _, d := range src.Digests() { // now all have one that is known already
+		if src.referrers[d] == nil {
+			src.referrers[d] = src.referrers[src.amd64.Digest]
+		}
+	}
+	rec := mustCopy(t, &place{}, src, copy.Options{})
+	if !slices.ContainsFunc(rec.Notes, func(n string) bool { return strings.Contains(n, "not all referrers of "+src.amd64.Digest.String()) }) {
+		t.Errorf("notes %q", rec.Notes)
+	}
+}
+
 func TestPinnedDestinationIsNeverConverted(t *testing.T) {
 	t.Parallel()
 	src := newSample()

@@ -185,7 +185,7 @@ func (l *loader) noteTwins(leaves []ocispec.Descriptor, order []int) {
 		}
 	}
 	if twins > 0 {
-		l.Notes = append(l.Notes, fmt.Sprintf("the list has %d more instances for %s; %s was taken", twins, platformOf(chosen.Platform), chosen.Digest))
+		l.note("the list has more instances for %s (%d); %s was taken", platformOf(chosen.Platform), twins, chosen.Digest)
 	}
 }
 

@@ -25,6 +25,7 @@ type place struct {
 	referrers map[digest.Digest][]ocispec.Descriptor
 	names     map[string]ocispec.Descriptor
 	sigs      map[digest.Digest][]transport.Signature
+	tooMany   bool // referrers, beside those it has
 	accepts   transport.Accepts
 	complete  map[digest.Digest]bool
 	fail      func(transport.Node) error // asked before a Put
@@ -51,6 +52,9 @@ func (p *place) Open(ctx context.Context, desc ocispec.Descriptor, from int64) (
 }
 
 func (p *place) Referrers(_ context.Context, subject digest.Digest) ([]ocispec.Descriptor, error) {
+	if p.tooMany {
+		return p.referrers[subject], fmt.Errorf("more: %w", errdefs.ErrResourceExhausted)
+	}
 	return p.referrers[subject], nil
 }
 

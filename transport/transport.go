@@ -187,7 +187,8 @@ type Namer interface {
 // Referrers is a Source that knows which manifests refer to a subject.
 type Referrers interface {
 	// Referrers returns the descriptors of the manifests and lists whose subject
-	// is the given digest, each once, in a stable order; none is an empty slice.
+	// is the given digest, each once, in a stable order; none is an empty slice. With
+	// errdefs.ErrResourceExhausted it returns those that it has found, of too many.
 	// The caller checks that the documents really say so.
 	Referrers(ctx context.Context, subject digest.Digest) ([]ocispec.Descriptor, error)
 }

@@ -90,7 +90,7 @@ func (a *app) inspect(ctx context.Context, f inspectFlags, ref string) (err erro
 	if err != nil {
 		return err
 	}
-	f.place.registry.host, _ = registryHost(p.name, details)
+	f.place.registry.host = registryName(p.name, details).Domain()
 	src, err := p.source(ctx, details, a.complete(f.place))
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/net/http/httpproxy"
 
+	"github.com/dhowhq/dhow/ref"
 	client "github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/credentials"
 	"github.com/dhowhq/dhow/registry/hosts"
@@ -27,8 +28,8 @@ type registrySettings struct {
 	authFile string // of both sides
 
 	verifySet bool
-	host      string // that the reference names
-	mountFrom string // a repository of the same registry that has the blobs
+	host      string        // that the reference names
+	mountFrom ref.Reference // a name whose repository has the blobs
 }
 
 // add defines the flags of one side, whose names begin with the prefix.
@@ -121,23 +122,20 @@ func (s registrySettings) store(home string, conf *hosts.Config, log *slog.Logge
 // nameRegistries tells each side its registry, and the destination where it can take
 // blobs from without their being moved.
 func nameRegistries(from, to place, fromDetails, toDetails string, src, dst *settings) {
-	var repository string
-	src.registry.host, repository = registryHost(from.name, fromDetails)
-	dst.registry.host, _ = registryHost(to.name, toDetails)
-	if src.registry.host == dst.registry.host {
-		dst.registry.mountFrom = repository
-	}
+	source := registryName(from.name, fromDetails)
+	src.registry.host, dst.registry.mountFrom = source.Domain(), source
+	dst.registry.host = registryName(to.name, toDetails).Domain()
 }
 
-// registryHost returns the host that a reference to a registry names, and its
-// repository; empty for what is no such reference, which is told when it is opened.
-func registryHost(place, details string) (host, repository string) {
+// registryName returns the name in a reference to a registry; zero for what is no such
+// reference, which is told when it is opened.
+func registryName(place, details string) ref.Reference {
 	if place != "docker" {
-		return "", ""
+		return ref.Reference{}
 	}
 	r, err := registry.Parse(details)
 	if err != nil {
-		return "", ""
+		return ref.Reference{}
 	}
-	return r.Name.Domain(), r.Name.Path()
+	return r.Name
 }

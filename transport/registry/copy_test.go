@@ -115,7 +115,7 @@ func TestMount(t *testing.T) {
 			var s testimage.Store
 			push(t, &s, eleven(&s), h, "team/from:1")
 			h.asked()
-			rec := between(t, h, "team/from:1", h, "team/to:1", plain, registry.Options{MountFrom: "team/from"})
+			rec := between(t, h, "team/from:1", h, "team/to:1", plain, registry.Options{MountFrom: h.ref(t, "team/from").Name})
 			if got := rec.Totals.Descriptors[copy.Mounted]; got != 22 {
 				t.Errorf("%v", rec.Totals)
 			}

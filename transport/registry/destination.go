@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/ref"
 	client "github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/blob"
 	"github.com/dhowhq/dhow/registry/hosts"
@@ -22,9 +23,9 @@ type Options struct {
 	// Client speaks to the registry. It stays the caller's, and open as long as what
 	// is opened with it.
 	Client *client.Client
-	// MountFrom is a repository of the same registry that has the blobs, so that
-	// they need not move; empty if none is known.
-	MountFrom string
+	// MountFrom is a name whose repository has the blobs, so that they need not move
+	// if the same server has it; zero if none is known.
+	MountFrom ref.Reference
 	// Verify says who verifies the bytes of blobs.
 	Verify blob.Verify
 	// Limits bound the documents that are written.
@@ -51,6 +52,8 @@ type Destination struct {
 	repo *client.Repository
 	opts Options
 
+	mountFrom string // a repository of the server, or empty
+
 	mu    sync.Mutex
 	roots map[digest.Digest][]byte      // put, to be named
 	tags  map[string]ocispec.Descriptor // what tags point at, as far as it was asked
@@ -62,10 +65,14 @@ func OpenDestination(ctx context.Context, r Reference, opts Options) (*Destinati
 	if err != nil {
 		return nil, fmt.Errorf("docker:%s: %w", r, err)
 	}
-	return &Destination{
+	d := &Destination{
 		ref: r, repo: repo, opts: opts,
 		roots: map[digest.Digest][]byte{}, tags: map[string]ocispec.Descriptor{},
-	}, nil
+	}
+	if opts.MountFrom != (ref.Reference{}) {
+		d.mountFrom, _ = repo.Beside(opts.MountFrom)
+	}
+	return d, nil
 }
 
 // Accepts says that a registry has no simple signatures, and what digest the
@@ -160,7 +167,7 @@ func (d *Destination) put(ctx context.Context, n transport.Node, open transport.
 		return transport.Outcome{}, err
 	}
 	if n.Role == image.RoleConfig || n.Role == image.RoleLayer || !image.IsDocument(n.Desc.MediaType) {
-		return d.repo.Blobs().Push(ctx, n.Desc, open, blob.PushOptions{MountFrom: d.opts.MountFrom, Verify: d.opts.Verify})
+		return d.repo.Blobs().Push(ctx, n.Desc, open, blob.PushOptions{MountFrom: d.mountFrom, Verify: d.opts.Verify})
 	}
 	if have, err := d.Has(ctx, n); err != nil || have != transport.Absent {
 		return transport.Outcome{Action: transport.Reused}, err
