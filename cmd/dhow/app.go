@@ -76,7 +76,7 @@ func (a *app) command() *cobra.Command {
 	flags.Var(&manifest, "max-manifest-size", "the largest manifest or list to accept, as 6000000 or 8MiB; all of one image may have 16 times as much (default 4MiB)")
 	flags.Var(&config, "max-config-size", "the largest image config to accept (default 8MiB)")
 	root.SetHelpCommand(helpCommand(root))
-	root.AddCommand(a.copyCommand(), a.inspectCommand(), a.digestCommand(), a.versionCommand(), a.completionCommand(root))
+	root.AddCommand(a.copyCommand(), a.inspectCommand(), a.tagsCommand(), a.reposCommand(), a.referrersCommand(), a.deleteCommand(), a.loginCommand(), a.logoutCommand(), a.digestCommand(), a.versionCommand(), a.completionCommand(root))
 	return root
 }
 

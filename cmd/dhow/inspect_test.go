@@ -215,7 +215,7 @@ func TestCompletion(t *testing.T) {
 		"copy oci:layout:latest --form": "--format",
 		"copy --format ":                "oci\nv2s2\n",
 		"copy --progress ":              "auto\nbars\nplain\njson\nnone\n",
-		"help ":                         "completion\ncopy\ndigest\ninspect\nversion\n",
+		"help ":                         "completion\ncopy\ndelete\ndigest\ninspect\nlogin\nlogout\nreferrers\nrepos\ntags\nversion\n",
 		"completion ":                   "bash\nzsh\nfish\npowershell\n",
 	} {
 		if got := w.must(t, append([]string{"__complete"}, strings.Split(args, " ")...)...); !strings.HasPrefix(got, want) {

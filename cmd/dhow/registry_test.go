@@ -5,6 +5,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -52,6 +54,66 @@ func TestRegistry(t *testing.T) {
 	tree := w.must(t, "inspect", "--creds", creds, "--tls-verify=false", "docker://"+two+"/app:2")
 	if !strings.Contains(tree, root.String()) || !strings.Contains(tree, "referrer") {
 		t.Errorf("tree\n%s", tree)
+	}
+}
+
+// TestRegistryLists lists and deletes what is in a registry.
+func TestRegistryLists(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := newRegistry(t)
+	flags := []string{"--creds", "me:" + canary, "--tls-verify=false"}
+	root := w.root(t, "oci:layout:latest")
+	w.must(t, "copy", "-q", "oci:layout:latest", "docker://"+host+"/team/app:1", "--dest-creds", "me:"+canary, "--dest-tls-verify=false")
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"tags", "docker://" + host + "/team/app"}, []string{"1\n"}},
+		{[]string{"tags", "--json", host + "/team/app"}, []string{`"1"`}},
+		{[]string{"repos", host}, []string{"team/app\n"}},
+		{[]string{"repos", "--json", host}, []string{`["team/app"`}},
+		{[]string{"referrers", "docker://" + host + "/team/app:1"}, []string{"ARTIFACT TYPE", "sha256:"}},
+		{[]string{"referrers", "--json", "docker://" + host + "/team/app:1"}, []string{`"artifactType"`}},
+		{[]string{"delete", "--tag-only", "docker://" + host + "/team/app:1"}, []string{"team/app:1\n"}},
+		{[]string{"delete", "docker://" + host + "/team/app@" + root.String()}, []string{root.String() + "\n"}},
+	} {
+		got := w.must(t, append(slices.Clone(tt.args), flags...)...)
+		for _, want := range tt.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("dhow %q printed %q, want %q", tt.args, got, want)
+			}
+		}
+	}
+	r := w.run(t, append([]string{"inspect", "docker://" + host + "/team/app@" + root.String()}, flags...)...)
+	if r.code != 2 {
+		t.Errorf("what was deleted is there: %d, %s", r.code, r.stderr)
+	}
+}
+
+// TestLogin logs in, copies with what was kept, and logs out.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := newRegistry(t)
+	file := filepath.Join(w.dir, "auth.json")
+	if r := w.runWith(t, "wrong\n", "login", "-u", "me", "--password-stdin", "--tls-verify=false", "--authfile", file, host); r.code != 1 || strings.Contains(r.stderr, "wrong") {
+		t.Errorf("a wrong password: %d, %s", r.code, r.stderr)
+	}
+	if r := w.runWith(t, canary+"\n", "login", "-u", "me", "--password-stdin", "--tls-verify=false", "--authfile", file, host); r.code != 0 || !strings.Contains(r.stdout, file) {
+		t.Fatalf("login: %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file of credentials: %v, %v", info, err)
+	}
+	w.must(t, "copy", "-q", "oci:layout:single", "docker://"+host+"/app:1", "--dest-tls-verify=false", "--authfile", file)
+	w.must(t, "logout", "--authfile", file, host)
+	if r := w.run(t, "copy", "-q", "oci:layout:single", "docker://"+host+"/app:2", "--dest-tls-verify=false", "--authfile", file); r.code != 1 {
+		t.Errorf("after logout: %d", r.code)
+	}
+	if r := w.run(t, "login", "-u", "me", host); r.code != 1 || !strings.Contains(r.stderr, "--password-stdin") {
+		t.Errorf("no terminal: %d, %s", r.code, r.stderr)
 	}
 }
 

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dhowhq/dhow/ref"
+	"github.com/dhowhq/dhow/registry/hosts"
+)
+
+// listFlags are the flags of commands that list what a registry has.
+type listFlags struct {
+	json  bool
+	place settings
+}
+
+// add defines the flags.
+func (f *listFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&f.json, "json", false, "print JSON")
+	f.place.registry.add(cmd, "", "the")
+	addAuthFile(cmd, &f.place.registry)
+}
+
+// tagsCommand makes the command that lists the tags of a repository.
+func (a *app) tagsCommand() *cobra.Command {
+	var f listFlags
+	cmd := &cobra.Command{
+		Use:   "tags REPOSITORY",
+		Short: "List the tags of a repository in a registry",
+		Long: "List the tags of REPOSITORY, as docker://NAME or NAME, in the order that the registry has\n" +
+			"them, each on a line. They are printed as they come, however many they are.",
+		Args: args("REPOSITORY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.place.registry.check(cmd, ""); err != nil {
+				return err
+			}
+			return a.tags(cmd.Context(), f, args[0])
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (a *app) tags(ctx context.Context, f listFlags, arg string) error {
+	name, err := ref.Parse(strings.TrimPrefix(arg, "docker://"))
+	if err != nil {
+		return err
+	}
+	f.place.registry.host = name.Domain()
+	c, err := a.complete(f.place).client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	repo, err := c.Repository(name, hosts.List)
+	if err != nil {
+		return err
+	}
+	return a.writeNames(f, func(yield func(string) bool) error { return repo.Tags(ctx, yield) })
+}
+
+// writeNames prints names as they come: a line each, or one JSON array. What could not
+// be printed ends the list.
+func (a *app) writeNames(f listFlags, list func(yield func(name string) bool) error) error {
+	begin, between, end := "", "\n", "\n"
+	if f.json {
+		begin, between, end = "[", ",\n ", "]\n"
+	}
+	return a.write(func(w io.Writer) error {
+		var failed error
+		count := 0
+		err := list(func(name string) bool {
+			separator := between
+			if count == 0 {
+				separator = begin
+			}
+			count++
+			if f.json {
+				if name, failed = jsonText(name); failed != nil {
+					return false
+				}
+			}
+			_, failed = io.WriteString(w, separator+name)
+			return failed == nil
+		})
+		switch {
+		case failed != nil:
+			return failed
+		case err != nil:
+			return err
+		case count == 0 && !f.json:
+			return nil
+		case count == 0:
+			end = begin + end
+		}
+		_, err = io.WriteString(w, end)
+		return err
+	})
+}
