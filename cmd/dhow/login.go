@@ -103,7 +103,7 @@ func (a *app) password(ctx context.Context, f loginFlags) (string, error) {
 		return "", err
 	}
 	typed, err := wait(ctx, func() ([]byte, error) { return term.ReadPassword(int(terminal.Fd())) })
-	_, _ = fmt.Fprintln(a.stderr)                                                                    // what was typed did not end the line
+	_, _ = fmt.Fprintln(a.stderr) // what was typed did not end the line
 	if err != nil {
 		return "", fmt.Errorf("reading the password: %w", err)
 	}
