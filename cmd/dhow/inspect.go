@@ -86,12 +86,7 @@ func (a *app) inspect(ctx context.Context, f inspectFlags, ref string) (err erro
 	if err != nil {
 		return err
 	}
-	p, details, err := a.place(ref)
-	if err != nil {
-		return err
-	}
-	f.place.registry.host = registryName(p.name, details).Domain()
-	src, err := p.source(ctx, details, a.complete(f.place))
+	src, err := a.source(ctx, ref, f.place)
 	if err != nil {
 		return err
 	}

@@ -115,6 +115,16 @@ func (a *app) place(arg string) (p place, details string, err error) {
 		arg, name, strings.Join(known, ", "), errdefs.ErrInvalidArgument)
 }
 
+// source opens a place for reading, as the flags say.
+func (a *app) source(ctx context.Context, arg string, s settings) (transport.Source, error) {
+	p, details, err := a.place(arg)
+	if err != nil {
+		return nil, err
+	}
+	s.registry.host = registryName(p.name, details).Domain()
+	return p.source(ctx, details, a.complete(s))
+}
+
 // complete adds to the settings of a place those that hold for all.
 func (a *app) complete(s settings) settings {
 	s.limits, s.log = a.limits, a.log

@@ -36,19 +36,14 @@ func (a *app) referrersCommand() *cobra.Command {
 }
 
 func (a *app) referrers(ctx context.Context, f listFlags, arg string) (err error) {
-	p, details, err := a.place(arg)
-	if err != nil {
-		return err
-	}
-	f.place.registry.host = registryName(p.name, details).Domain()
-	src, err := p.source(ctx, details, a.complete(f.place))
+	src, err := a.source(ctx, arg, f.place)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	lister, ok := src.(transport.Referrers)
 	if !ok {
-		return fmt.Errorf("%s: knows no referrers: %w", p.name, errdefs.ErrNotImplemented)
+		return fmt.Errorf("%.256q: the place does not know what refers to an image: %w", arg, errdefs.ErrNotImplemented)
 	}
 	root, err := src.Root(ctx)
 	if err != nil {
