@@ -16,6 +16,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/durable"
+	"github.com/dhowhq/dhow/internal/once"
 	"github.com/dhowhq/dhow/transport"
 )
 
@@ -35,8 +36,7 @@ type Destination struct {
 	// before is asked before each step of Commit that changes something.
 	before func(step) error
 
-	preparing chan struct{} // holds a token while the directory is made
-	prepared  bool          // it is there, and marked as ours
+	prepared *once.Step // the directory is there, and marked as ours
 
 	mu     sync.Mutex
 	root   *os.Root // nil while there is no directory
@@ -62,7 +62,7 @@ func OpenDestination(ctx context.Context, ref Reference, opts Options) (*Destina
 		return nil, err
 	}
 	d := &Destination{
-		ref: ref, opts: opts.withDefaults(), preparing: make(chan struct{}, 1),
+		ref: ref, opts: opts.withDefaults(), prepared: once.New(),
 		wanted: map[string]bool{}, sigs: map[digest.Digest][]transport.Signature{},
 	}
 	info, err := os.Stat(ref.path)
@@ -128,15 +128,10 @@ func checkOurs(root *os.Root) error {
 // file it is a directory that a repeat of a killed run may write to, and without
 // manifest.json no image.
 func (d *Destination) prepare(ctx context.Context) error {
-	select {
-	case d.preparing <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-d.preparing }()
-	if d.prepared {
-		return nil
-	}
+	return d.prepared.Do(ctx, func() error { return d.build(ctx) })
+}
+
+func (d *Destination) build(ctx context.Context) error {
 	if root, _ := d.opened(); root != nil {
 		if err := checkOurs(root); err != nil {
 			return err
@@ -150,7 +145,6 @@ func (d *Destination) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	d.prepared = true
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/durable"
+	"github.com/dhowhq/dhow/internal/once"
 	"github.com/dhowhq/dhow/internal/rootfile"
 	"github.com/dhowhq/dhow/internal/strictjson"
 	"github.com/dhowhq/dhow/internal/verify"
@@ -27,8 +28,7 @@ type Destination struct {
 	ref  Reference
 	opts Options
 
-	preparing chan struct{} // holds a token while the layout is being made
-	prepared  bool          // all files of an empty layout are there; the token guards it
+	prepared *once.Step // all files of an empty layout are there
 
 	mu       sync.Mutex
 	layout   *site                  // nil while there is no such directory
@@ -48,7 +48,7 @@ var (
 // layout is errdefs.ErrFailedPrecondition, a reference by position or a layout
 // that is not valid errdefs.ErrInvalidArgument.
 func OpenDestination(ctx context.Context, ref Reference, opts Options) (*Destination, error) {
-	d := &Destination{ref: ref, opts: opts.withDefaults(), preparing: make(chan struct{}, 1), verified: map[digest.Digest]bool{}}
+	d := &Destination{ref: ref, opts: opts.withDefaults(), prepared: once.New(), verified: map[digest.Digest]bool{}}
 	if err := d.attach(ctx); err != nil {
 		return nil, fmt.Errorf("opening oci:%s for writing: %w", ref, errors.Join(err, d.Close()))
 	}

@@ -107,15 +107,10 @@ func currentIndex(root *os.Root, limits image.Limits) (*image.List, error) {
 // not there. The file oci-layout comes first: a directory that has it is one that
 // a repeat of a killed run accepts.
 func (d *Destination) prepare(ctx context.Context) error {
-	select {
-	case d.preparing <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-d.preparing }()
-	if d.prepared {
-		return nil
-	}
+	return d.prepared.Do(ctx, func() error { return d.build(ctx) })
+}
+
+func (d *Destination) build(ctx context.Context) error {
 	layout, err := d.makeSites()
 	if err != nil {
 		return err
@@ -140,11 +135,7 @@ func (d *Destination) prepare(ctx context.Context) error {
 	if err := create(ctx, layout, ocispec.ImageIndexFile, empty.Bytes()); err != nil {
 		return err
 	}
-	if err := layout.writer.MakeDir(ctx, ocispec.ImageBlobsDir); err != nil {
-		return err
-	}
-	d.prepared = true
-	return nil
+	return layout.writer.MakeDir(ctx, ocispec.ImageBlobsDir)
 }
 
 // makeSites makes and opens the directories that are not open yet.
