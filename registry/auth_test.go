@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/dhowhq/dhow/internal/testregistry"
 	"github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/credentials"
 	"github.com/dhowhq/dhow/registry/hosts"
@@ -123,7 +124,7 @@ func password() credentials.Credential {
 
 func TestBasicOverTLS(t *testing.T) {
 	t.Parallel()
-	s := listenTLS(t, &guard{registry: newOlareg()})
+	s := listenTLS(t, &guard{registry: testregistry.Olareg(t)})
 	var log logged
 	opts := registry.Options{Hosts: trusting(t, s), Credentials: static(t, s.host(), password()), Logger: log.logger()}
 	opts.Wire.Log = log.logger()
@@ -160,7 +161,7 @@ func tokenWorld(t *testing.T, g *guard, cred credentials.Credential) (*site, *re
 	mux.Handle("/v2/", g)
 	mux.HandleFunc("/token", g.tokens)
 	s := listenTLS(t, mux)
-	g.registry, g.realm = newOlareg(), "https://"+s.host()+"/token"
+	g.registry, g.realm = testregistry.Olareg(t), "https://"+s.host()+"/token"
 	log := &logged{}
 	opts := registry.Options{Hosts: trusting(t, s), Credentials: static(t, s.host(), cred), Logger: log.logger()}
 	opts.Wire.Log = log.logger()
@@ -308,7 +309,7 @@ func TestTokenServerElsewhere(t *testing.T) {
 	g := &guard{}
 	tokens := listen(t, http.HandlerFunc(g.tokens))
 	s := listen(t, g)
-	g.registry = newOlareg()
+	g.registry = testregistry.Olareg(t)
 	// The same machine by another name, which the policy takes for another host.
 	g.realm = strings.Replace(tokens.URL, "127.0.0.1", "localhost", 1) + "/auth"
 	get := func(policy wire.Policy) (*logged, error) {

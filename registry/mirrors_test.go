@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/dhowhq/dhow/internal/testregistry"
 	"github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/credentials"
 	"github.com/dhowhq/dhow/registry/hosts"
@@ -181,7 +182,7 @@ func TestTagsAreThoseOfTheRegistry(t *testing.T) {
 func TestBlockedAndMoved(t *testing.T) {
 	t.Parallel()
 	one, data := emptyIndex("one")
-	s := listen(t, newOlareg())
+	s := listen(t, testregistry.Olareg(t))
 	c := newClient(t, registry.Options{Hosts: configure(t, fmt.Sprintf(`
 [[registry]]
 prefix = "blocked.example"

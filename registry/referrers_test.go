@@ -2,8 +2,6 @@ package registry_test
 
 import (
 	"fmt"
-	"io"
-	"log"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,10 +9,10 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
-	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/dhowhq/dhow/internal/testregistry"
 	"github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/hosts"
 )
@@ -114,7 +112,7 @@ func TestAddReferrerAsksNothingAfterOCISubject(t *testing.T) {
 func TestReferrersAreAddedTogether(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	store := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
+	store := testregistry.GGCR(t)
 	s := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()

@@ -2,7 +2,6 @@ package registry_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"log"
@@ -15,16 +14,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/distribution/distribution/v3/configuration"
-	"github.com/distribution/distribution/v3/registry/handlers"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
-	ggcr "github.com/google/go-containerregistry/pkg/registry"
-	"github.com/olareg/olareg"
-	"github.com/olareg/olareg/config"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/sirupsen/logrus"
 
+	"github.com/dhowhq/dhow/internal/testregistry"
+	"github.com/dhowhq/dhow/internal/testregistry/distribution"
 	"github.com/dhowhq/dhow/ref"
 	"github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/hosts"
@@ -36,44 +30,16 @@ type kind struct {
 	api      bool // has the referrers API
 	untags   bool // deletes tags by themselves
 	children bool // refuses a manifest whose blobs are not there
-	start    func(t *testing.T) http.Handler
+	start    func(tb testing.TB) http.Handler
 }
 
 func kinds() []kind {
 	return []kind{
-		{name: "olareg", api: true, untags: true, children: true, start: func(*testing.T) http.Handler { return newOlareg() }},
-		{name: "ggcr with referrers", api: true, untags: true, start: func(*testing.T) http.Handler {
-			return ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true))
-		}},
-		{name: "ggcr without", untags: true, start: func(*testing.T) http.Handler {
-			return ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
-		}},
-		{name: "distribution", untags: true, children: true, start: newDistribution},
+		{name: "olareg", api: true, untags: true, children: true, start: testregistry.Olareg},
+		{name: "ggcr with referrers", api: true, untags: true, start: testregistry.GGCRWithReferrers},
+		{name: "ggcr without", untags: true, start: testregistry.GGCR},
+		{name: "distribution", untags: true, children: true, start: distribution.New},
 	}
-}
-
-func newOlareg() *olareg.Server {
-	on := true
-	return olareg.New(config.Config{
-		Storage: config.ConfigStorage{StoreType: config.StoreMem},
-		API:     config.ConfigAPI{DeleteEnabled: &on},
-		Log:     slog.New(slog.DiscardHandler),
-	})
-}
-
-func newDistribution(t *testing.T) http.Handler {
-	t.Helper()
-	logrus.SetOutput(io.Discard)
-	c := &configuration.Configuration{Storage: configuration.Storage{
-		"inmemory":    configuration.Parameters{},
-		"delete":      configuration.Parameters{"enabled": true},
-		"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
-	}}
-	c.HTTP.Secret = "not secret"
-	c.Catalog.MaxEntries = 1000
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	return handlers.NewApp(ctx, c)
 }
 
 // site is a handler on a port of its own, and what it was asked.

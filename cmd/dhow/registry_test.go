@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	ggcr "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/dhowhq/dhow/internal/testregistry"
 )
 
 // canary is a password that must show up nowhere.
@@ -20,7 +18,7 @@ const canary = "correct-horse-battery"
 // newRegistry starts a registry that wants a login, and returns its host and port.
 func newRegistry(t *testing.T) string {
 	t.Helper()
-	inner := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true))
+	inner := testregistry.GGCRWithReferrers(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, password, _ := r.BasicAuth(); password != canary {
 			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)

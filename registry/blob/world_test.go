@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"log"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -18,53 +17,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/distribution/distribution/v3/configuration"
-	"github.com/distribution/distribution/v3/registry/handlers"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
-	ggcr "github.com/google/go-containerregistry/pkg/registry"
-	"github.com/olareg/olareg"
-	"github.com/olareg/olareg/config"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/sirupsen/logrus"
 
+	"github.com/dhowhq/dhow/internal/testregistry"
+	"github.com/dhowhq/dhow/internal/testregistry/distribution"
 	"github.com/dhowhq/dhow/transport"
 )
 
 func TestMain(m *testing.M) {
-	logrus.SetOutput(io.Discard) // distribution logs each request there,
-	log.SetOutput(io.Discard)    // and go-containerregistry what does not match
+	log.SetOutput(io.Discard) // go-containerregistry tells there what does not match
 	os.Exit(m.Run())
 }
 
 // registries are the real ones, each of which behaves in its own way.
-var registries = map[string]func(t *testing.T) http.Handler{
-	"olareg": func(t *testing.T) http.Handler {
-		t.Helper()
-		s := olareg.New(config.Config{
-			Storage: config.ConfigStorage{StoreType: config.StoreMem},
-			Log:     slog.New(slog.DiscardHandler),
-		})
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return s
-	},
-	"ggcr": func(*testing.T) http.Handler { return ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))) },
-	"distribution": func(t *testing.T) http.Handler {
-		t.Helper()
-		app := handlers.NewApp(t.Context(), &configuration.Configuration{
-			Storage: configuration.Storage{"inmemory": nil, "maintenance": {"uploadpurging": map[any]any{"enabled": false}}},
-		})
-		t.Cleanup(func() {
-			if err := app.Shutdown(); err != nil {
-				t.Error(err)
-			}
-		})
-		return app
-	},
+var registries = map[string]func(tb testing.TB) http.Handler{
+	"olareg":       testregistry.Olareg,
+	"ggcr":         testregistry.GGCR,
+	"distribution": distribution.New,
 }
 
 // host is a server that writes down what it was asked.

@@ -3,23 +3,14 @@ package registry_test
 import (
 	"context"
 	"io"
-	"log"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/distribution/distribution/v3/configuration"
-	"github.com/distribution/distribution/v3/registry/handlers"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory" // a driver registers itself
-	ggcr "github.com/google/go-containerregistry/pkg/registry"
-	"github.com/olareg/olareg"
-	"github.com/olareg/olareg/config"
-	"github.com/sirupsen/logrus"
-
+	"github.com/dhowhq/dhow/internal/testregistry"
+	"github.com/dhowhq/dhow/internal/testregistry/distribution"
 	client "github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/blob"
 	"github.com/dhowhq/dhow/registry/hosts"
@@ -27,31 +18,11 @@ import (
 	"github.com/dhowhq/dhow/transport/registry"
 )
 
-func TestMain(m *testing.M) {
-	logrus.SetOutput(io.Discard) // distribution logs each request there
-	os.Exit(m.Run())
-}
-
-// servers make the registries that are tested against: three that behave
-// differently.
+// servers are the registries that are tested against: three that behave differently.
 var servers = map[string]func(tb testing.TB) http.Handler{
-	"olareg": func(tb testing.TB) http.Handler {
-		tb.Helper()
-		s := olareg.New(config.Config{Storage: config.ConfigStorage{StoreType: config.StoreMem}, Log: slog.New(slog.DiscardHandler)})
-		tb.Cleanup(func() { _ = s.Close() })
-		return s
-	},
-	"ggcr": func(testing.TB) http.Handler {
-		return ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true))
-	},
-	"distribution": func(tb testing.TB) http.Handler {
-		tb.Helper()
-		app := handlers.NewApp(context.Background(), &configuration.Configuration{Storage: configuration.Storage{
-			"inmemory": nil, "delete": {"enabled": true}, "maintenance": {"uploadpurging": map[any]any{"enabled": false}},
-		}})
-		tb.Cleanup(func() { _ = app.Shutdown() })
-		return app
-	},
+	"olareg":       testregistry.Olareg,
+	"ggcr":         testregistry.GGCRWithReferrers,
+	"distribution": distribution.New,
 }
 
 // host is a registry that counts what it is asked.
