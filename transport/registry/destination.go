@@ -55,6 +55,7 @@ type Destination struct {
 	mountFrom string // a repository of the server, or empty
 
 	mu    sync.Mutex
+	blobs map[digest.Digest]int64       // put, with their sizes
 	roots map[digest.Digest][]byte      // put, to be named
 	tags  map[string]ocispec.Descriptor // what tags point at, as far as it was asked
 }
@@ -67,7 +68,7 @@ func OpenDestination(ctx context.Context, r Reference, opts Options) (*Destinati
 	}
 	d := &Destination{
 		ref: r, repo: repo, opts: opts,
-		roots: map[digest.Digest][]byte{}, tags: map[string]ocispec.Descriptor{},
+		blobs: map[digest.Digest]int64{}, roots: map[digest.Digest][]byte{}, tags: map[string]ocispec.Descriptor{},
 	}
 	if opts.MountFrom != (ref.Reference{}) {
 		d.mountFrom, _ = repo.Beside(opts.MountFrom)
@@ -167,7 +168,7 @@ func (d *Destination) put(ctx context.Context, n transport.Node, open transport.
 		return transport.Outcome{}, err
 	}
 	if n.Role == image.RoleConfig || n.Role == image.RoleLayer || !image.IsDocument(n.Desc.MediaType) {
-		return d.repo.Blobs().Push(ctx, n.Desc, open, blob.PushOptions{MountFrom: d.mountFrom, Verify: d.opts.Verify})
+		return d.blob(ctx, n.Desc, open)
 	}
 	if have, err := d.Has(ctx, n); err != nil || have != transport.Absent {
 		return transport.Outcome{Action: transport.Reused}, err
@@ -188,6 +189,24 @@ func (d *Destination) put(ctx context.Context, n transport.Node, open transport.
 		return transport.Outcome{}, err
 	}
 	return transport.Outcome{Action: transport.Copied}, nil
+}
+
+// blob mounts or uploads a blob that was not put before.
+func (d *Destination) blob(ctx context.Context, desc ocispec.Descriptor, open transport.Opener) (transport.Outcome, error) {
+	d.mu.Lock()
+	size, put := d.blobs[desc.Digest]
+	d.mu.Unlock()
+	if put && (size == desc.Size || desc.Size < 0) {
+		return transport.Outcome{Action: transport.Reused}, nil
+	}
+	out, err := d.repo.Blobs().Push(ctx, desc, open, blob.PushOptions{MountFrom: d.mountFrom, Verify: d.opts.Verify})
+	if err != nil {
+		return transport.Outcome{}, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.blobs[desc.Digest] = desc.Size
+	return out, nil
 }
 
 // write puts a document under a tag or digest.
