@@ -6,7 +6,7 @@ package testregistry
 
 import (
 	"io"
-	"log"
+	"log" //nolint:depguard // go-containerregistry wants one of its loggers
 	"log/slog"
 	"net/http"
 	"testing"
