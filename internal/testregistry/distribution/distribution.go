@@ -11,7 +11,7 @@ import (
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the driver registers itself
-	"github.com/sirupsen/logrus" //nolint:depguard // to silence that of distribution
+	"github.com/sirupsen/logrus"                                                   //nolint:depguard // to silence that of distribution
 )
 
 // New starts a registry that deletes. It has no referrers API, wants the entries of
