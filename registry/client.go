@@ -25,7 +25,8 @@ type Options struct {
 	// Credentials is asked for the host of each endpoint and the repository there.
 	// Nil is anonymous.
 	Credentials credentials.Store
-	// Wire is how requests are sent. TLS and Proxy are asked where Hosts says nothing.
+	// Wire is how requests are sent. TLS, Proxy and DialTimeout are asked where Hosts
+	// says nothing.
 	Wire wire.Options
 	// Policy returns what the operator allows an endpoint beyond the default. Nil is
 	// the default for all.

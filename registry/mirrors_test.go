@@ -3,8 +3,6 @@ package registry_test
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -213,6 +211,38 @@ insecure = true
 		"GET /v2/new/place/app/tags/list?n=1000", "DELETE /v2/new/place/app/manifests/"+string(one.Digest))
 }
 
+// TestDialTimeout has the time to connect be that of one host, and of no other.
+func TestDialTimeout(t *testing.T) {
+	t.Parallel()
+	one, data := emptyIndex("one")
+	for _, row := range []struct {
+		name, mirror string // and its dial_timeout
+		asked        int
+		logged       string
+	}{
+		{name: "none", asked: 1},
+		{name: "long", mirror: `dial_timeout = "1m"`, asked: 1},
+		{name: "over before it began", mirror: `dial_timeout = "1ns"`, logged: "i/o timeout"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			mirror, home := listen(t, script{"*": served(one, data)}), listen(t, script{"*": served(one, data)})
+			var log logged
+			r := repository(t, newClient(t, registry.Options{Logger: log.logger(), Hosts: hostsTOML(t, "registry.example", fmt.Sprintf(
+				"server = %q\n[host.%q]\n%s\n", home.URL, mirror.URL, row.mirror))}), "registry.example/app", hosts.Pull)
+			if _, _, err := r.Get(t.Context(), "v1"); err != nil {
+				t.Fatal(err)
+			}
+			if a, b := len(mirror.asked()), len(home.asked()); a != row.asked || b != 1-row.asked {
+				t.Errorf("asked the mirror %d times and the registry %d times", a, b)
+			}
+			if !strings.Contains(log.String(), row.logged) {
+				t.Errorf("logged %s, want %q", log.String(), row.logged)
+			}
+		})
+	}
+}
+
 // TestPrefixAndNamespace has a mirror of hosts.toml below a path of its own.
 func TestPrefixAndNamespace(t *testing.T) {
 	t.Parallel()
@@ -231,20 +261,9 @@ func TestPrefixAndNamespace(t *testing.T) {
 			http.NotFound(w, r)
 		}
 	}))
-	dir := filepath.Join(t.TempDir(), "registry.example")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	toml := fmt.Sprintf("[host.\"http://%s/mirrors/hub\"]\ncapabilities = [\"pull\", \"resolve\"]\noverride_path = true\n[host.\"http://%[1]s/mirrors/hub\".header]\nx-key = %q\n", s.host(), canary)
-	if err := os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(toml), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	conf, err := hosts.Load(hosts.Options{CertsDirs: []string{filepath.Dir(dir)}, Root: t.TempDir(), Home: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var log logged
-	opts := registry.Options{Hosts: conf, Logger: log.logger()}
+	opts := registry.Options{Hosts: hostsTOML(t, "registry.example", toml), Logger: log.logger()}
 	opts.Wire.Log = log.logger()
 	r := repository(t, newClient(t, opts), "registry.example/app", hosts.Pull)
 	if _, _, err := r.Get(t.Context(), "v1"); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/dhowhq/dhow/registry/hosts"
 	"github.com/dhowhq/dhow/registry/wire"
@@ -15,6 +16,7 @@ import (
 type connections struct {
 	tls      string // empty for what Options.Wire says
 	proxy    string
+	dial     time.Duration
 	attempts int // as wire.Options has it
 }
 
@@ -23,14 +25,13 @@ type connections struct {
 type factory struct {
 	wire *wire.Factory
 
-	mu      sync.Mutex
-	tls     map[wire.Origin]hosts.TLS
-	proxies map[wire.Origin]*url.URL
+	mu  sync.Mutex
+	own map[wire.Origin]hosts.Endpoint
 }
 
 // factory returns the factory for an endpoint. The caller holds c.mu.
 func (c *Client) factory(at hosts.Endpoint, o wire.Origin, attempts int) *factory {
-	key := connections{attempts: attempts}
+	key := connections{attempts: attempts, dial: at.DialTimeout}
 	if len(at.TLS.CA) > 0 || len(at.TLS.Client) > 0 || at.TLS.SkipVerify {
 		key.tls = fmt.Sprintf("%q", []any{at.TLS.CA, at.TLS.Client, at.TLS.SkipVerify})
 	}
@@ -39,7 +40,7 @@ func (c *Client) factory(at hosts.Endpoint, o wire.Origin, attempts int) *factor
 	}
 	f := c.factories[key]
 	if f == nil {
-		f = &factory{tls: map[wire.Origin]hosts.TLS{}, proxies: map[wire.Origin]*url.URL{}}
+		f = &factory{own: map[wire.Origin]hosts.Endpoint{}}
 		opts := c.opts.Wire
 		opts.Attempts = attempts
 		if key.tls != "" {
@@ -48,26 +49,34 @@ func (c *Client) factory(at hosts.Endpoint, o wire.Origin, attempts int) *factor
 		if key.proxy != "" {
 			opts.Proxy = f.proxyFor(opts.Proxy)
 		}
+		if key.dial != 0 {
+			opts.DialTimeout = f.dialTimeoutFor(opts.DialTimeout)
+		}
 		f.wire = wire.New(opts)
 		c.factories[key] = f
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tls[o], f.proxies[o] = at.TLS, at.Proxy
+	f.own[o] = at
 	return f
+}
+
+// settings returns what is configured for an origin, if it is one of the factory's own.
+func (f *factory) settings(o wire.Origin) (hosts.Endpoint, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, ok := f.own[o]
+	return at, ok
 }
 
 // tlsFor returns the settings of the factory's own origins, and those of otherwise
 // for all others.
 func (f *factory) tlsFor(otherwise func(wire.Origin) (*tls.Config, error)) func(wire.Origin) (*tls.Config, error) {
 	return func(o wire.Origin) (*tls.Config, error) {
-		f.mu.Lock()
-		settings, ok := f.tls[o]
-		f.mu.Unlock()
-		switch {
-		case ok:
-			return settings.Config()
-		case otherwise != nil:
+		if at, ok := f.settings(o); ok {
+			return at.TLS.Config()
+		}
+		if otherwise != nil {
 			return otherwise(o)
 		}
 		return nil, nil //nolint:nilnil // as wire.Options has it
@@ -78,16 +87,26 @@ func (f *factory) tlsFor(otherwise func(wire.Origin) (*tls.Config, error)) func(
 func (f *factory) proxyFor(otherwise func(*url.URL) (*url.URL, error)) func(*url.URL) (*url.URL, error) {
 	return func(u *url.URL) (*url.URL, error) {
 		if o, err := wire.OriginOf(u); err == nil {
-			f.mu.Lock()
-			proxy, ok := f.proxies[o]
-			f.mu.Unlock()
-			if ok {
-				return proxy, nil
+			if at, ok := f.settings(o); ok {
+				return at.Proxy, nil
 			}
 		}
 		if otherwise != nil {
 			return otherwise(u)
 		}
 		return nil, nil //nolint:nilnil // as wire.Options has it
+	}
+}
+
+// dialTimeoutFor is as tlsFor, for the time that connecting may take.
+func (f *factory) dialTimeoutFor(otherwise func(wire.Origin) time.Duration) func(wire.Origin) time.Duration {
+	return func(o wire.Origin) time.Duration {
+		if at, ok := f.settings(o); ok {
+			return at.DialTimeout
+		}
+		if otherwise != nil {
+			return otherwise(o)
+		}
+		return 0
 	}
 }

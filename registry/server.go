@@ -57,7 +57,7 @@ type route struct {
 // server returns the server of an endpoint, always the same for the same settings.
 func (c *Client) server(at hosts.Endpoint) (*server, error) {
 	// In it are header fields and a proxy, which may be secret: it is never shown.
-	key := fmt.Sprint(at.URL(), at.PlainHTTP, at.TLS, at.Proxy, at.Header)
+	key := fmt.Sprint(at.URL(), at.PlainHTTP, at.TLS, at.Proxy, at.Header, at.DialTimeout)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.servers[key]; s != nil {

@@ -127,6 +127,23 @@ func configure(t *testing.T, conf string) *hosts.Config {
 	return c
 }
 
+// hostsTOML reads a hosts.toml for a host.
+func hostsTOML(t *testing.T, host, toml string) *hosts.Config {
+	t.Helper()
+	certs := t.TempDir()
+	if err := os.Mkdir(filepath.Join(certs, host), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(certs, host, "hosts.toml"), []byte(toml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := hosts.Load(hosts.Options{CertsDirs: []string{certs}, Root: t.TempDir(), Home: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // insecure is the registries.conf that allows http to hosts.
 func insecure(names ...string) string {
 	var b strings.Builder

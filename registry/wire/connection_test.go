@@ -237,34 +237,6 @@ func (e *exclusive) Reopen() (io.ReadCloser, error) {
 	return e, nil
 }
 
-// TestUnreachable has a name that there is not, and a host where nothing listens.
-func TestUnreachable(t *testing.T) {
-	t.Parallel()
-	for _, row := range []struct {
-		name, address, says string
-		dialed              int
-		elapsed             time.Duration
-	}{
-		{"no such name", "", "no such host", 0, 0},
-		{"nothing listens", "93.184.216.34", "gave up after attempt 5", 5, retries4},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.names["registry.example"] = row.address
-				f := w.factory(Options{})
-				defer f.Close()
-				began := time.Now()
-				_, err := do(t, w.client(f, plain, Policy{}), newRequest(t, "GET", plain+"/v2/", nil), Registry, Control)
-				checkError(t, err, unavailable, []string{row.says})
-				if took := time.Since(began); took != row.elapsed || len(w.dialed) != row.dialed {
-					t.Errorf("%d connections in %s, want %d in %s", len(w.dialed), took, row.dialed, row.elapsed)
-				}
-			})
-		})
-	}
-}
-
 // TestSourceFails has the body's own source fail, which is not the server's fault.
 func TestSourceFails(t *testing.T) {
 	t.Parallel()

@@ -16,30 +16,39 @@ func dial(ctx context.Context, d *net.Dialer, network, address string) (net.Conn
 	return d.DialContext(ctx, network, address)
 }
 
-const dialTimeout = 15 * time.Second
+// connectTimeout is for a connection, and for the handshake of TLS, each.
+const connectTimeout = 15 * time.Second
+
+// dialer returns what connects for an origin, to it or to its proxy.
+func (f *Factory) dialer(o Origin) *net.Dialer {
+	d := &net.Dialer{Timeout: connectTimeout, Resolver: f.env.resolver}
+	if f.opts.DialTimeout != nil {
+		if own := f.opts.DialTimeout(o); own > 0 {
+			d.Timeout = own
+		}
+	}
+	return d
+}
 
 // guard connects to addresses within reach and to no other. The check is made on the
 // address of the socket that is about to be connected, after all looking up of names:
 // between the check and the connection nothing can change.
 type guard struct {
-	env    *env
+	dialer net.Dialer
+	dial   dialFunc
 	within reach
-	target Origin
 }
 
 func (g *guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	d := &net.Dialer{
-		Timeout:  dialTimeout,
-		Resolver: g.env.resolver,
-		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			to, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return fmt.Errorf("the address %s: %w", quote(address), err)
-			}
-			return g.check(to.Addr())
-		},
+	d := g.dialer
+	d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return fmt.Errorf("the address %s: %w", quote(address), err)
+		}
+		return g.check(to.Addr())
 	}
-	return g.env.dial(ctx, d, network, address)
+	return g.dial(ctx, &d, network, address)
 }
 
 // check returns a *addressError for an address that is out of reach.

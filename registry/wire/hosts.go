@@ -139,11 +139,12 @@ func (f *Factory) newTransport(o Origin, r route, proxy *url.URL) (*http.Transpo
 	if err != nil {
 		return nil, err
 	}
-	g := &guard{env: &f.env, within: r.within, target: o}
+	d := f.dialer(o)
+	g := &guard{dialer: *d, dial: f.env.dial, within: r.within}
 	t := &http.Transport{
 		DialContext:            g.DialContext,
 		TLSClientConfig:        config,
-		TLSHandshakeTimeout:    dialTimeout,
+		TLSHandshakeTimeout:    connectTimeout,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    f.idle(r.traffic),
 		IdleConnTimeout:        idleTimeout,
@@ -165,7 +166,7 @@ func (f *Factory) newTransport(o Origin, r route, proxy *url.URL) (*http.Transpo
 		// The operator chose it, and it looks the host up.
 		t.Proxy = http.ProxyURL(proxy)
 		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			return f.env.dial(ctx, &net.Dialer{Timeout: dialTimeout, Resolver: f.env.resolver}, network, address)
+			return f.env.dial(ctx, d, network, address)
 		}
 	}
 	return t, nil

@@ -40,6 +40,11 @@ type Options struct {
 	// Below TLS 1.2 nothing is spoken whatever the config says.
 	TLS func(Origin) (*tls.Config, error)
 
+	// DialTimeout returns how long it may take to look an origin's name up and to
+	// connect, or to connect to the proxy that is asked for it. Zero, or a nil
+	// function, is 15 s. It is asked when TLS is.
+	DialTimeout func(Origin) time.Duration
+
 	// Hooks are told of attempts and exchanges.
 	Hooks Hooks
 
