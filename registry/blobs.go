@@ -13,21 +13,36 @@ import (
 	"github.com/dhowhq/dhow/registry/wire"
 )
 
+// blobs are those of a repository at an endpoint.
+type blobs struct {
+	full *blob.Repository // whose requests have all the attempts that requests have
+	once *blob.Repository // and those, one: there is something else to try
+}
+
 // blobs returns the blobs of a repository at an endpoint.
-func (c *Client) blobs(e *endpoint, use hosts.Use) (*blob.Repository, error) {
+func (c *Client) blobs(e *endpoint, use hosts.Use) (b blobs, err error) {
 	base, err := url.Parse(e.Scheme + "://" + e.Host + strings.TrimSuffix(e.Prefix, "/v2"))
 	if err != nil {
-		return nil, err
+		return b, err
 	}
-	way := func(p wire.Purpose, t wire.Traffic) blob.Doer {
-		return &doer{endpoint: e, how: how{purpose: p, traffic: t, scopes: e.scopes(use)}}
+	for _, way := range []struct {
+		to   **blob.Repository
+		once bool
+	}{{&b.full, false}, {&b.once, true}} {
+		by := func(p wire.Purpose, t wire.Traffic) blob.Doer {
+			return &doer{endpoint: e, how: how{purpose: p, traffic: t, scopes: e.scopes(use), once: way.once}}
+		}
+		*way.to, err = blob.New(base, e.Path, blob.Clients{
+			Control:  by(wire.Registry, wire.Control),
+			Download: by(wire.Registry, wire.Download),
+			Upload:   by(wire.Location, wire.Upload),
+			Session:  by(wire.Location, wire.Control),
+		}, c.opts.Blobs)
+		if err != nil {
+			return b, err
+		}
 	}
-	return blob.New(base, e.Path, blob.Clients{
-		Control:  way(wire.Registry, wire.Control),
-		Download: way(wire.Registry, wire.Download),
-		Upload:   way(wire.Location, wire.Upload),
-		Session:  way(wire.Location, wire.Control),
-	}, c.opts.Blobs)
+	return b, nil
 }
 
 // doer sends the requests of package blob.

@@ -26,7 +26,7 @@ func opener(data []byte) transport.Opener {
 // fetched returns the bytes of a blob.
 func fetched(t *testing.T, r *registry.Repository, desc ocispec.Descriptor) string {
 	t.Helper()
-	body, err := r.Blobs().Open(t.Context(), desc, 0)
+	body, err := r.OpenBlob(t.Context(), desc, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

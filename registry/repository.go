@@ -1,9 +1,7 @@
 package registry
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 
@@ -21,14 +19,14 @@ import (
 // Where there are mirrors, each request goes to the first of them, and on to the
 // next and at last to the registry when one fails or does not have what is asked
 // for. The endpoint that answered a Get or Head first is kept: from then on requests
-// begin with it. Tags are always those of the registry.
+// begin with it, until it fails. Tags are always those of the registry.
 type Repository struct {
 	client    *Client
 	name      ref.Reference
 	use       hosts.Use
 	endpoints []*endpoint
-	blobs     []*blob.Repository // of each endpoint
-	chosen    atomic.Int32       // the endpoint that is kept, or none
+	blobs     []blobs      // of each endpoint
+	chosen    atomic.Int32 // the endpoint that is kept, or none
 }
 
 const none = -1
@@ -42,8 +40,8 @@ func (r *Repository) Endpoint() string { return r.first().String() }
 
 // Blobs returns the blobs of the repository at the endpoint that is asked first: the
 // one that answered for the manifest, if one has. Requests for them are authorised
-// as those of the Repository are.
-func (r *Repository) Blobs() *blob.Repository { return r.blobs[max(0, r.chosen.Load())] }
+// as those of the Repository are. To read a blob from wherever it is, see OpenBlob.
+func (r *Repository) Blobs() *blob.Repository { return r.blobs[max(0, r.chosen.Load())].full }
 
 // Beside returns what another name's repository is called at the endpoint that is
 // asked first, and whether that server has it: only then can a blob be mounted from
@@ -95,57 +93,6 @@ func (r *Repository) at(e *endpoint, reference string) string {
 	}
 	return reference
 }
-
-// ask asks the endpoints in order until one answers. There is something else to try
-// where once is true. Its error is the last one's, the registry's; what the mirrors
-// said is in its text.
-func (r *Repository) ask(ctx context.Context, keep keeping, f func(e *endpoint, once bool) error) error {
-	chosen := r.chosen.Load()
-	var mirrors []string
-	for i := int(max(0, chosen)); ; i++ {
-		last := i == len(r.endpoints)-1
-		e := r.endpoints[i]
-		err := f(e, !last && chosen == none)
-		if err == nil {
-			if keep {
-				r.chosen.CompareAndSwap(none, int32(i)) //nolint:gosec // there are not that many
-			}
-			return nil
-		}
-		if !last && !ended(ctx) {
-			level := slog.LevelWarn
-			if errdefs.IsNotFound(err) {
-				level = slog.LevelDebug
-			}
-			r.client.log.Log(ctx, level, "the next endpoint is asked", "repository", r.String(), "failed", e.String(), "error", err)
-			mirrors = append(mirrors, fmt.Sprintf("%s: %v", e, err))
-			continue
-		}
-		if len(mirrors) > 0 {
-			return &afterMirrorsError{mirrors: mirrors, err: err}
-		}
-		return err
-	}
-}
-
-// keeping says whether the endpoint that answers is kept.
-type keeping bool
-
-const (
-	keep keeping = true
-	pass keeping = false
-)
-
-// afterMirrorsError is the error of the endpoint that was asked last.
-type afterMirrorsError struct {
-	mirrors []string
-	err     error
-}
-
-func (e *afterMirrorsError) Error() string {
-	return e.err.Error() + "; before that: " + strings.Join(e.mirrors, "; ")
-}
-func (e *afterMirrorsError) Unwrap() error { return e.err }
 
 // scopes are the rights that the use of a repository needs.
 func (e *endpoint) scopes(use hosts.Use) []string {

@@ -81,7 +81,7 @@ func (s *Source) Open(ctx context.Context, desc ocispec.Descriptor, from int64) 
 			return nil, fmt.Errorf("docker:%s: %w", s.ref, err)
 		}
 	}
-	r, err := s.repo.Blobs().Open(ctx, desc, from)
+	r, err := s.repo.OpenBlob(ctx, desc, from)
 	if err != nil {
 		return nil, fmt.Errorf("docker:%s: %w", s.ref, err)
 	}
