@@ -3,6 +3,8 @@ package copy
 import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/transport"
 )
 
 // Action says what became of a descriptor.
@@ -57,6 +59,9 @@ type Entry struct {
 	// Subject is the digest that a referrer or digest tag belongs to.
 	Subject digest.Digest `json:"subject,omitempty"`
 	Action  Action        `json:"action"`
+	// Verifier is who has checked copied bytes against the descriptor, if the copy
+	// itself has not.
+	Verifier transport.Verifier `json:"verifier,omitempty"`
 	// From is the descriptor's digest at the source, where that is another one.
 	From digest.Digest `json:"from,omitempty"`
 	// Reason says why, for all but plainly copied and reused descriptors.
@@ -75,6 +80,9 @@ type Totals struct {
 	// BytesCopied were moved to the destination, BytesReused were there already.
 	BytesCopied int64 `json:"bytesCopied"`
 	BytesReused int64 `json:"bytesReused"`
+	// BytesVerifiedAtDestination are those of BytesCopied that the copy itself has not
+	// verified.
+	BytesVerifiedAtDestination int64 `json:"bytesVerifiedAtDestination,omitempty"`
 }
 
 // sum fills Totals in.
@@ -85,6 +93,9 @@ func (r *Receipt) sum() {
 		switch e.Action {
 		case Copied, Converted, Edited:
 			r.Totals.BytesCopied += max(e.Size, 0)
+			if e.Verifier == transport.VerifiedAtDestination {
+				r.Totals.BytesVerifiedAtDestination += max(e.Size, 0)
+			}
 		case Reused, Mounted:
 			r.Totals.BytesReused += max(e.Size, 0)
 		}

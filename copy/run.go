@@ -53,8 +53,9 @@ type run struct {
 
 // outcome is what became of one operation; the zero value is not done yet.
 type outcome struct {
-	action Action
-	reason string
+	action   Action
+	reason   string
+	verifier transport.Verifier
 }
 
 // nodes puts all nodes.
@@ -96,7 +97,7 @@ func (r *run) complete(ctx context.Context, q *queue) error {
 			return r.failed(ctx, t, err)
 		}
 		if have == transport.Complete {
-			q.finishedBelow(t, func(t *task) { r.report(t, outcome{Reused, "the destination is complete"}) })
+			q.finishedBelow(t, func(t *task) { r.report(t, outcome{action: Reused, reason: "the destination is complete"}) })
 		}
 	}
 	return nil
@@ -119,7 +120,7 @@ func (r *run) node(ctx context.Context, t *task) error {
 	out, err := r.dst.Put(ctx, t.op.Node, s.open)
 	switch {
 	case err != nil && s.absent.Load() && isForeign(t.op.From.MediaType):
-		r.report(t, outcome{Skipped, "not at the source; a nondistributable layer is had from its URLs"})
+		r.report(t, outcome{action: Skipped, reason: "not at the source; a nondistributable layer is had from its URLs"})
 		return nil
 	case err != nil && s.absent.Load():
 		return r.failed(ctx, t, unavailable(errors.New("missing at the source"), err))
@@ -127,8 +128,11 @@ func (r *run) node(ctx context.Context, t *task) error {
 		return r.failed(ctx, t, err)
 	}
 	o := outcome{action: Action(out.Action), reason: out.Note}
+	if t.op.Data == nil { // else they were verified, or made, before
+		o.verifier = out.Verifier
+	}
 	if o.action == Copied && t.op.Action != Copied {
-		o = outcome{t.op.Action, t.op.Reason}
+		o.action, o.reason = t.op.Action, t.op.Reason
 	}
 	r.report(t, o)
 	return nil
@@ -228,7 +232,7 @@ func (r *run) entries() []Entry {
 	for _, i := range order {
 		if r.done[i].action != "" {
 			e := r.plan.Ops[i].Entry()
-			e.Action, e.Reason = r.done[i].action, r.done[i].reason
+			e.Action, e.Reason, e.Verifier = r.done[i].action, r.done[i].reason, r.done[i].verifier
 			entries = append(entries, e)
 		}
 	}

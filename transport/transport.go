@@ -68,9 +68,23 @@ type Node struct {
 type Outcome struct {
 	// Action is Copied, Reused or Mounted.
 	Action Action
+	// Verifier is who has checked the bytes that were copied against the descriptor.
+	Verifier Verifier
 	// Note is a remark for the receipt; usually empty.
 	Note string
 }
+
+// Verifier says who has checked the bytes of a node against its descriptor.
+type Verifier string
+
+// The verifiers.
+const (
+	// Put has: it has seen all the bytes and hashed them.
+	VerifiedHere Verifier = ""
+	// The server behind the destination has, which was told the digest. Only the size
+	// was checked on the way there.
+	VerifiedAtDestination Verifier = "destination"
+)
 
 // Action is the verb of an Outcome.
 type Action string
@@ -116,9 +130,9 @@ type Naming struct {
 // concurrently; Commit and Close may not.
 type Destination interface {
 	// Put makes the bytes of the node present. It verifies them against the
-	// descriptor before they count; bytes that do not match are
-	// errdefs.ErrDataLoss and leave nothing behind. A type that the place does not
-	// take is a *TypeRefusedError. It is idempotent, may call
+	// descriptor before they count, or has a server do that, which the Outcome says;
+	// bytes that do not match are errdefs.ErrDataLoss and leave nothing behind. A type
+	// that the place does not take is a *TypeRefusedError. It is idempotent, may call
 	// open more than once and at any offset, and closes what it opened. The
 	// caller puts children before parents.
 	Put(ctx context.Context, node Node, open Opener) (Outcome, error)

@@ -136,7 +136,7 @@ func (p *push) close() {
 func (p *push) copied() transport.Outcome {
 	out := transport.Outcome{Action: transport.Copied}
 	if p.opts.Verify == VerifyAtDestination {
-		out.Note = "verified by the registry, not on the way"
+		out.Verifier = transport.VerifiedAtDestination
 	}
 	return out
 }
