@@ -35,6 +35,7 @@ func (c *Client) blobs(e *endpoint, use hosts.Use) (b blobs, err error) {
 		*way.to, err = blob.New(base, e.Path, blob.Clients{
 			Control:  by(wire.Registry, wire.Control),
 			Download: by(wire.Registry, wire.Download),
+			Post:     by(wire.Registry, wire.Upload),
 			Upload:   by(wire.Location, wire.Upload),
 			Session:  by(wire.Location, wire.Control),
 		}, c.opts.Blobs)

@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,22 @@ func (c *content) seek(to int64) error {
 		return c.short(err)
 	}
 	c.at = to
+	return nil
+}
+
+// keep reads all of the content into memory, so that it is opened no more.
+func (c *content) keep() error {
+	if err := c.seek(0); err != nil {
+		return err
+	}
+	data := make([]byte, c.desc.Size)
+	if _, err := io.ReadFull(c, data); err != nil {
+		return err
+	}
+	c.close()
+	c.from = func(_ context.Context, from int64) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(data[from:])), nil
+	}
 	return nil
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,24 +14,13 @@ import (
 // PushOptions say how one blob is pushed. The zero value is usable.
 type PushOptions struct {
 	// MountFrom is a repository of the same registry that has the blob, so that the
-	// registry may take it from there. Empty: none is known.
+	// registry may take it from there. Empty: none is known, and the registry is asked
+	// to take it from this repository, which costs nothing and finds what an earlier
+	// push has left.
 	MountFrom string
-	// AnonymousMount says whether the registry is asked to take the blob from
-	// wherever it has it, if MountFrom is empty.
-	AnonymousMount AnonymousMount
 	// Verify says who verifies the bytes.
 	Verify Verify
 }
-
-// AnonymousMount says whether a mount without a source is tried.
-type AnonymousMount uint8
-
-const (
-	// MountAnonymously tries it until the registry refuses it. It costs no request.
-	MountAnonymously AnonymousMount = iota
-	// NoAnonymousMount does not try it.
-	NoAnonymousMount
-)
 
 // Verify says who verifies the bytes of a blob that is pushed.
 type Verify uint8
@@ -50,8 +37,10 @@ const (
 // Push makes a blob present, as transport.Destination has it. The registry is asked
 // to mount it; what it does not mount is sent in one request, or in pieces if it is
 // large or the request broke off, from where the registry says that it has got to. A
-// blob that the registry has already costs the same, unless it says so when asked to
-// mount it. open is called when a request first needs bytes, and again where some have
+// small one goes along with that question, where the registry takes it so
+// (distribution specification, "Single POST"). A blob that the registry has already is
+// Reused, or Mounted, if it says so when asked to mount it, and else costs the same as
+// one that it has not. open is called when a request first needs bytes, and again where some have
 // to be sent once more; nothing is spooled.
 //
 // Content that is not what the descriptor says is errdefs.ErrDataLoss; the registry is
@@ -100,12 +89,12 @@ type push struct {
 func (p *push) run(ctx context.Context) (transport.Outcome, error) {
 	defer p.close()
 	for {
-		s, err := p.begin(ctx)
+		s, there, err := p.begin(ctx)
 		if err != nil {
 			return transport.Outcome{}, err
 		}
 		if s == nil {
-			return transport.Outcome{Action: transport.Mounted}, nil
+			return there, nil
 		}
 		err = p.upload(ctx, s)
 		switch {
@@ -160,51 +149,4 @@ func (p *push) again(ctx context.Context, cause error) error {
 			maxTries, p.best, p.content.desc.Size, cause, errdefs.ErrUnavailable)
 	}
 	return p.repo.pause(ctx, p.tries)
-}
-
-// begin has the registry mount the blob, or begin an upload. A nil session says that
-// it has it.
-func (p *push) begin(ctx context.Context) (*session, error) {
-	mount := url.Values{}
-	switch {
-	case p.opts.MountFrom != "":
-		mount.Set("from", p.opts.MountFrom)
-		fallthrough
-	case p.opts.AnonymousMount == MountAnonymously && !p.repo.noAnonymous.Load():
-		mount.Set("mount", string(p.content.desc.Digest))
-	}
-	s, refused, err := p.post(ctx, mount)
-	if !refused {
-		return s, err
-	}
-	s, _, err = p.post(ctx, nil)
-	if err == nil && p.opts.MountFrom == "" {
-		p.repo.noAnonymous.Store(true)
-	}
-	return s, err
-}
-
-// post asks for a session, or a mount if there is a query. refused says that it may
-// be the mount that the registry does not like.
-func (p *push) post(ctx context.Context, mount url.Values) (s *session, refused bool, err error) {
-	u := p.repo.base.JoinPath("blobs/uploads/")
-	u.RawQuery = mount.Encode()
-	resp, err := send(ctx, p.repo.clients.Control, http.MethodPost, u)
-	if err != nil {
-		return nil, false, err
-	}
-	defer drain(resp)
-	if resp.StatusCode == http.StatusCreated && len(mount) > 0 {
-		same, known := sameDigest(resp, p.content.desc.Digest)
-		return nil, known && !same, nil
-	}
-	if err := accept(resp, http.StatusAccepted); err != nil {
-		return nil, len(mount) > 0 && resp.StatusCode/100 == 4 && resp.StatusCode != http.StatusTooManyRequests, err
-	}
-	s = &session{repo: p.repo, location: u, minPiece: resp.Header.Get("OCI-Chunk-Min-Length")}
-	if resp.Request != nil && resp.Request.URL != nil {
-		s.location = resp.Request.URL // a redirect may have led there
-	}
-	err = s.move(resp)
-	return s, false, err
 }

@@ -64,7 +64,7 @@ func TestOtherAlgorithms(t *testing.T) {
 			}
 			continue // no registry here takes it
 		}
-		if _, err := r.Push(t.Context(), desc, opener(data), PushOptions{AnonymousMount: NoAnonymousMount}); err != nil {
+		if _, err := r.Push(t.Context(), desc, opener(data), PushOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := pull(t.Context(), r, desc, 0); err != nil || !bytes.Equal(got, data) {

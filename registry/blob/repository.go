@@ -29,13 +29,15 @@ type Doer interface {
 }
 
 // Clients are the ways that requests take, which may differ in how they are timed,
-// pooled and policed. Where Download, Upload or Session is nil, Control is used.
+// pooled and policed. Where one is nil, Control is used.
 type Clients struct {
 	// Control is for short requests to the registry itself.
 	Control Doer
 	// Download is for a GET of a blob. The URL may be one that the registry
 	// redirected to before; http.Request.Response is then that redirect.
 	Download Doer
+	// Post is for a request with content to the registry itself.
+	Post Doer
 	// Upload is for a request with content, and for one that completes an upload, at
 	// the Location that the registry gave.
 	Upload Doer
@@ -56,6 +58,10 @@ type Options struct {
 	// Window bounds the memory that ranges wait in for those before them; it may be
 	// shared by repositories. Nil is one of 24 MiB for this repository.
 	Window *Window
+	// PostUpTo is the size in bytes up to which a blob is sent with the request that
+	// begins its upload, to a registry that takes it so. Zero is 64 KiB; below zero no
+	// blob is.
+	PostUpTo int64
 	// PutUpTo is the size in bytes up to which a blob is sent in one request. Zero is
 	// 256 MiB; below zero every blob is sent in pieces.
 	PutUpTo int64
@@ -72,9 +78,10 @@ type Repository struct {
 	opts    Options
 	wait    time.Duration // that pause begins with
 
-	// noAnonymous is set when the registry has refused a mount without a source, but
+	// noMount is set when the registry has refused to mount from this repository, but
 	// not the upload without a mount.
-	noAnonymous atomic.Bool
+	noMount atomic.Bool
+	posts   posts
 }
 
 // New returns the repository of that name of the registry at base, an http or https
@@ -90,7 +97,7 @@ func New(base *url.URL, name string, clients Clients, opts Options) (*Repository
 	if clients.Control == nil {
 		return nil, fmt.Errorf("repository %s of %s: no client: %w", name, base.Host, errdefs.ErrInvalidArgument)
 	}
-	for _, c := range []*Doer{&clients.Download, &clients.Upload, &clients.Session} {
+	for _, c := range []*Doer{&clients.Download, &clients.Post, &clients.Upload, &clients.Session} {
 		if *c == nil {
 			*c = clients.Control
 		}
@@ -112,6 +119,9 @@ func (o Options) filled() Options {
 	}
 	if o.Window == nil {
 		o.Window = NewWindow(24 << 20)
+	}
+	if o.PostUpTo == 0 {
+		o.PostUpTo = 64 << 10
 	}
 	if o.PutUpTo == 0 {
 		o.PutUpTo = 256 << 20

@@ -172,8 +172,13 @@ func (p *push) send(ctx context.Context, s *session, method string, end int64, d
 		req.Header.Set("Content-Range", fmt.Sprintf("%d-%d", s.at, end-1))
 	}
 	s.requests++
-	resp, err := do(ctx, p.repo.clients.Upload, req)
-	if err = errors.Join(err, p.settle(ctx, s, body)); err == nil && resp.StatusCode/100 == 2 && body.at < end {
+	client := p.repo.clients.Upload
+	if method == http.MethodPost {
+		client = p.repo.clients.Post
+	}
+	resp, err := do(ctx, client, req)
+	err = errors.Join(err, p.settle(ctx, s, body))
+	if err == nil && method != http.MethodPost && resp.StatusCode/100 == 2 && body.at < end {
 		err = fmt.Errorf("%s answered %d when %d of %d bytes were sent", method, resp.StatusCode, body.at, end)
 	}
 	if err != nil && resp != nil {

@@ -174,7 +174,7 @@ func TestUploadMisbehaviour(t *testing.T) {
 		"B87 Location too long":              {script: reply("POST", 1, 202, "Location", "/"+strings.Repeat("a", 9000)), want: errdefs.ErrUnavailable},
 		"no Location after a piece":          {script: reply("PATCH", 1, 202), opts: inPieces, want: errdefs.ErrUnavailable},
 		"an upload that is there at once":    {script: reply("POST", 1, 201), asked: "POST", push: PushOptions{MountFrom: "team/other"}},
-		"created without being asked":        {script: reply("POST", 1, 201), want: errdefs.ErrUnavailable, push: PushOptions{AnonymousMount: NoAnonymousMount}},
+		"created without being asked":        {script: noMount(201), asked: "POST*2", want: errdefs.ErrUnavailable},
 		"B89 mounted something else":         {script: reply("POST", 1, 201, "Docker-Content-Digest", other), asked: "POST*2 PUT"},
 		"mount refused":                      {script: reply("POST", 1, 404), asked: "POST*2 PUT"},
 		"mount and upload refused":           {script: always("POST", 403), asked: "POST*2", want: errdefs.ErrPermissionDenied},
@@ -311,16 +311,26 @@ func early(_ *fake, w http.ResponseWriter, r *http.Request) bool {
 	panic(http.ErrAbortHandler)
 }
 
-func TestAnonymousMountIsNotTriedAgain(t *testing.T) {
-	t.Parallel()
-	f := &fake{script: func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Query().Has("mount") && !r.URL.Query().Has("from") {
+// noMount refuses a mount, and answers what begins an upload with the status, unless
+// that is 0.
+func noMount(status int) func(*fake, http.ResponseWriter, *http.Request) bool {
+	return func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Method != http.MethodPost:
+		case r.URL.Query().Has("mount"):
 			w.WriteHeader(http.StatusBadRequest)
+			return true
+		case status != 0:
+			w.WriteHeader(status)
 			return true
 		}
 		return false
-	}}
-	s := serve(t, f)
+	}
+}
+
+func TestMountIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := serve(t, &fake{script: noMount(0)})
 	r := s.repo(t, "team/app", Options{})
 	for i, want := range [][]string{{"POST", "POST", "PUT"}, {"POST", "PUT"}} {
 		data, desc := random(uint64(30+i), 100)

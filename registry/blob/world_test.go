@@ -121,9 +121,13 @@ func (c *countedWriter) Write(p []byte) (int, error) {
 
 func (c *countedWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// repo returns a repository of the host, over connections of its own.
+// repo returns a repository of the host, over connections of its own. No blob goes with
+// the request that begins its upload, unless opts say otherwise.
 func (s *host) repo(tb testing.TB, name string, opts Options) *Repository {
 	tb.Helper()
+	if opts.PostUpTo == 0 {
+		opts.PostUpTo = -1
+	}
 	pool := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
 	tb.Cleanup(pool.CloseIdleConnections)
 	r, err := New(s.url, name, Clients{Control: &http.Client{Transport: pool}}, opts)
