@@ -25,12 +25,12 @@ const (
 // that in turn: referrers and digest tags. What cannot be carried stays behind with
 // the reason: nobody's attachment may keep an image from being copied.
 func (l *loader) attached(ctx context.Context) error {
-	tags, err := l.digestTags(ctx)
+	tags, err := l.ahead.digestTags(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("listing the names at the source: %w", err)
 	}
 	known := map[digest.Digest]bool{}
-	subjects := newDocuments(l.Graph, known)
+	subjects := l.newDocuments(l.Graph, known)
 	for depth := 0; len(subjects) > 0; depth++ {
 		found, err := l.attachedTo(ctx, subjects, tags)
 		if err != nil {
@@ -43,7 +43,7 @@ func (l *loader) attached(ctx context.Context) error {
 				continue
 			}
 			l.Attached = append(l.Attached, a)
-			subjects = append(subjects, newDocuments(a.Graph, known)...)
+			subjects = append(subjects, l.newDocuments(a.Graph, known)...)
 		}
 	}
 	return nil
@@ -51,10 +51,10 @@ func (l *loader) attached(ctx context.Context) error {
 
 // newDocuments returns the documents of a graph that are not known yet, in its
 // order, and makes them known.
-func newDocuments(g *image.Graph, known map[digest.Digest]bool) []digest.Digest {
+func (l *loader) newDocuments(g *image.Graph, known map[digest.Digest]bool) []digest.Digest {
 	var docs []digest.Digest
 	for _, n := range g.Nodes() {
-		if n.Doc != nil && !known[n.Desc.Digest] {
+		if (n.Doc != nil || l.Complete && isDocument(n.Role)) && !known[n.Desc.Digest] {
 			known[n.Desc.Digest] = true
 			docs = append(docs, n.Desc.Digest)
 		}
@@ -88,11 +88,7 @@ func (l *loader) attachedTo(ctx context.Context, subjects []digest.Digest, tags 
 // referrersOf reads the graphs of the manifests that refer to a subject, and
 // passes over those that do not really.
 func (l *loader) referrersOf(ctx context.Context, subject digest.Digest) ([]Attached, error) {
-	src, ok := l.src.(transport.Referrers)
-	if !ok || (l.opts.NoReferrers && !l.opts.mayEdit()) {
-		return nil, nil // but what may be edited must be known to be signed
-	}
-	descs, err := src.Referrers(ctx, subject)
+	descs, err := l.ahead.referrersOf(ctx, subject)
 	if len(descs) > 0 && errdefs.IsResourceExhausted(err) {
 		l.note("not all referrers of %s are carried: %v", subject, err)
 		err = nil
@@ -169,26 +165,6 @@ func isSignature(artifactType string) bool {
 		return true
 	}
 	return strings.HasPrefix(artifactType, "application/vnd.dev.sigstore.bundle")
-}
-
-// digestTags lists the source's names of the form sha256-<hex>.sig, .att and
-// .sbom by the digest that they are made of.
-func (l *loader) digestTags(ctx context.Context) (map[digest.Digest][]string, error) {
-	src, ok := l.src.(transport.Lister)
-	if !ok || (l.opts.NoDigestTags && !l.opts.mayEdit()) {
-		return nil, nil
-	}
-	tags := map[digest.Digest][]string{}
-	err := src.Names(ctx, func(name string) bool {
-		if d, ok := digestOfTag(name); ok {
-			tags[d] = append(tags[d], name)
-		}
-		return true
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing the names at the source: %w", err)
-	}
-	return tags, nil
 }
 
 // digestOfTag returns the digest that a digest tag is made of.

@@ -48,36 +48,6 @@ func after(before, err error) error {
 	return fmt.Errorf("%w; before that, %w", err, before)
 }
 
-// nothingToDo returns the plan of a copy whose root is at the destination with all
-// that is below it, where nothing else is to be copied; else nil. Neither side is
-// asked for more than its root then.
-func nothingToDo(ctx context.Context, dst transport.Destination, acc transport.Accepts, src transport.Source, opts Options) (*Plan, error) {
-	has, ok := dst.(transport.Presence)
-	if _, signs := src.(transport.SignatureReader); !ok || signs || !opts.wholeAndAlone() {
-		return nil, nil //nolint:nilnil // there may be something to do
-	}
-	root, err := src.Root(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("reading the source: %w", err)
-	}
-	node := transport.Node{Desc: root, Role: image.RoleManifest}
-	if image.IsList(root.MediaType) {
-		node.Role = image.RoleIndex
-	}
-	if !image.IsDocument(root.MediaType) || (acc.Pinned != "" && acc.Pinned != root.Digest) {
-		return nil, nil //nolint:nilnil // it is for Load and Decide to say what is wrong
-	}
-	have, err := has.Has(ctx, node)
-	if err != nil || have != transport.Complete {
-		return nil, err
-	}
-	return &Plan{
-		SourceRoot: root, Root: root,
-		Ops:   []Op{{Node: node, Action: Copied, From: root}},
-		Names: []transport.Naming{{Desc: root}},
-	}, nil
-}
-
 // without takes a type out of what a destination accepts, and reports whether
 // there is another one to try.
 func without(acc *transport.Accepts, mediaType string) bool {
@@ -100,10 +70,13 @@ func prepare(ctx context.Context, dst transport.Destination, acc transport.Accep
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	if plan, err := nothingToDo(ctx, dst, acc, src, opts); plan != nil || err != nil {
-		return plan, err
+	complete, err := isComplete(ctx, dst, acc, src, opts)
+	if err != nil {
+		return nil, err
 	}
-	loaded, err := Load(ctx, src, acc, opts)
+	l := newLoader(src, acc, opts)
+	l.Complete = complete
+	loaded, err := l.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the source: %w", err)
 	}

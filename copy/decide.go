@@ -104,6 +104,10 @@ func (d *decider) pinned() error {
 // image decides about the image itself.
 func (d *decider) image() error {
 	d.graph, d.format = d.Graph, d.opts.Format
+	if d.Complete {
+		d.present()
+		return nil
+	}
 	root, err := d.document(d.Graph.Root)
 	if err != nil {
 		return err
@@ -115,6 +119,19 @@ func (d *decider) image() error {
 	d.plan.Root = root
 	d.plan.Names = append(d.plan.Names, transport.Naming{Desc: root, Within: d.Within})
 	return nil
+}
+
+// present plans an image that the destination has: its root, and its name.
+func (d *decider) present() {
+	for _, n := range d.Graph.Nodes() {
+		if isDocument(n.Role) {
+			d.decided[n.Desc.Digest] = n.Desc
+		}
+	}
+	root := d.Graph.Root
+	d.add(Op{Node: transport.Node{Desc: root.Desc, Role: root.Role}, Action: Copied, From: root.Desc})
+	d.plan.Root = root.Desc
+	d.plan.Names = append(d.plan.Names, transport.Naming{Desc: root.Desc})
 }
 
 // platformOfImage is what the config of a single image says.

@@ -18,8 +18,9 @@ import (
 	"github.com/dhowhq/dhow/transport"
 )
 
-// atOnce is the number of requests for documents that are under way at a time.
-const atOnce = 8
+// atOnce is the number of requests of one kind for documents that are under way at a
+// time. They are small, and it is their latency that counts.
+const atOnce = 16
 
 // Loaded is what Load has read of an image: all that Decide needs to know.
 type Loaded struct {
@@ -27,6 +28,9 @@ type Loaded struct {
 	Root ocispec.Descriptor
 	// Graph is what is to be copied: from Root, or from the chosen instance.
 	Graph *image.Graph
+	// Complete tells that the destination has all of Graph, in which only lists have
+	// been read then: what else is attached may have to be copied.
+	Complete bool
 	// Within is the list out of which a single instance was chosen; or empty.
 	Within digest.Digest
 	// Attached are the graphs that belong to documents of Graph and of one
@@ -62,26 +66,7 @@ func Load(ctx context.Context, src transport.Source, acc transport.Accepts, opts
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	root, err := src.Root(ctx)
-	if err != nil {
-		return nil, err
-	}
-	l := &loader{
-		src: src, acc: acc, opts: opts, lim: opts.Limits.WithDefaults(),
-		docs: map[digest.Digest][]byte{}, budget: image.NewBudget(opts.Limits),
-		Loaded: Loaded{
-			Root:       root,
-			Signatures: map[digest.Digest][]transport.Signature{},
-			Configs:    map[digest.Digest][]byte{},
-		},
-	}
-	for _, step := range []func(context.Context) error{l.main, l.configs, l.attached, l.signatures} {
-		if err := step(ctx); err != nil {
-			return nil, err
-		}
-	}
-	opts.log().Debug("loaded an image", "root", root.Digest, "descriptors", len(l.Graph.Nodes()), "attached", len(l.Attached))
-	return &l.Loaded, nil
+	return newLoader(src, acc, opts).load(ctx)
 }
 
 // loader is the state of one Load.
@@ -93,16 +78,51 @@ type loader struct {
 	lim  image.Limits
 
 	budget *image.Budget // of all that is kept
+	ahead  *ahead
 
 	mu   sync.Mutex
 	docs map[digest.Digest][]byte // lists, which two walks may need
 }
 
+func newLoader(src transport.Source, acc transport.Accepts, opts Options) *loader {
+	return &loader{
+		src: src, acc: acc, opts: opts, lim: opts.Limits.WithDefaults(),
+		docs: map[digest.Digest][]byte{}, budget: image.NewBudget(opts.Limits),
+		Loaded: Loaded{
+			Signatures: map[digest.Digest][]transport.Signature{},
+			Configs:    map[digest.Digest][]byte{},
+		},
+	}
+}
+
+// load reads everything. What is attached is asked for while the image is read.
+func (l *loader) load(ctx context.Context) (*Loaded, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	l.ahead = newAhead(ctx, l)
+	defer l.ahead.wait()
+	defer cancel()
+	root, err := l.src.Root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.Root = root
+	for _, step := range []func(context.Context) error{l.main, l.configs, l.attached, l.signatures} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	l.opts.log().Debug("loaded an image", "root", root.Digest, "descriptors", len(l.Graph.Nodes()), "attached", len(l.Attached))
+	return &l.Loaded, nil
+}
+
 // main reads the image itself.
 func (l *loader) main(ctx context.Context) error {
 	mode := l.mode()
+	if l.Complete {
+		return l.subjects(ctx)
+	}
 	if !image.IsList(l.Root.MediaType) || mode == All {
-		graph, err := l.walk(ctx, l.Root, nil, l.missing)
+		graph, err := l.walk(ctx, l.Root, l.enter, l.missing)
 		if err != nil {
 			return err
 		}
@@ -129,13 +149,27 @@ func (l *loader) main(ctx context.Context) error {
 		return err
 	}
 	l.Graph, err = l.walk(ctx, l.Root, func(n *image.Node) bool {
-		return n.Role == image.RoleIndex || l.chosen[n.Desc.Digest]
+		return (n.Role == image.RoleIndex || l.chosen[n.Desc.Digest]) && l.enter(n)
 	}, func(n *image.Node, err error) error {
 		if n.Role == image.RoleIndex {
 			return nil // nothing in it was chosen
 		}
 		return l.missing(n, err)
 	})
+	return err
+}
+
+// enter has what refers to a document asked for, while that is read.
+func (l *loader) enter(n *image.Node) bool {
+	l.ahead.ask(n.Desc.Digest)
+	return true
+}
+
+// subjects reads as much of the image as it takes to know its documents.
+func (l *loader) subjects(ctx context.Context) (err error) {
+	l.Graph, err = l.walk(ctx, l.Root, func(n *image.Node) bool {
+		return l.opts.wantAttached() && l.enter(n) && n.Role == image.RoleIndex
+	}, tolerate)
 	return err
 }
 
@@ -169,7 +203,7 @@ func (l *loader) one(ctx context.Context, lists *image.Graph) error {
 	l.noteTwins(leaves, order)
 	l.Within = l.Root.Digest
 	l.leaveBehind(lists, chosen)
-	l.Graph, err = l.walk(ctx, chosen, nil, l.missing)
+	l.Graph, err = l.walk(ctx, chosen, l.enter, l.missing)
 	if errdefs.IsNotFound(err) {
 		return unavailable(fmt.Errorf("instance %s%s of %s is missing at the source", chosen.Digest, platformSuffix(chosen.Platform), l.Root.Digest), err)
 	}

@@ -102,11 +102,20 @@ type Options struct {
 // mayEdit reports whether documents may be written in another form than they have.
 func (o Options) mayEdit() bool { return o.Format != AsIs || o.Selection.Absent == Strip }
 
-// wholeAndAlone reports whether all of an image is copied, as it is, and nothing that
-// is attached to it.
-func (o Options) wholeAndAlone() bool {
-	return o.NoReferrers && o.NoDigestTags && !o.mayEdit() && (o.Selection.Mode == Default || o.Selection.Mode == All)
+// wholeAsIs reports whether all of an image is copied, as it is.
+func (o Options) wholeAsIs() bool {
+	return !o.mayEdit() && (o.Selection.Mode == Default || o.Selection.Mode == All)
 }
+
+// wantReferrers reports whether the referrers of documents are asked for: what may be edited
+// must be known to be signed.
+func (o Options) wantReferrers() bool { return !o.NoReferrers || o.mayEdit() }
+
+// wantTags is the same for digest tags.
+func (o Options) wantTags() bool { return !o.NoDigestTags || o.mayEdit() }
+
+// wantAttached reports whether either is.
+func (o Options) wantAttached() bool { return o.wantReferrers() || o.wantTags() }
 
 // log is the logger, never nil.
 func (o Options) log() *slog.Logger {

@@ -60,7 +60,12 @@ type NodeKey struct {
 
 // Key returns the node's.
 func (op Op) Key() NodeKey {
-	return NodeKey{op.Node.Desc.Digest, op.Node.Role != image.RoleConfig && op.Node.Role != image.RoleLayer && op.Node.Role != image.RoleOpaque}
+	return NodeKey{op.Node.Desc.Digest, isDocument(op.Node.Role)}
+}
+
+// isDocument reports whether a node of that role is a manifest or a list.
+func isDocument(role image.Role) bool {
+	return role != image.RoleConfig && role != image.RoleLayer && role != image.RoleOpaque
 }
 
 // Entry is the operation's line in a receipt, if it is carried out as planned.

@@ -76,11 +76,16 @@ func (r *Repository) referrers(ctx context.Context, e *endpoint, subject digest.
 
 // api asks the referrers API and reports whether there is one.
 func (r *Repository) api(ctx context.Context, e *endpoint, l *referrerList, once bool) (bool, error) {
+	found, err := e.server.findReferrers(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer found()
 	if e.server.referrers.Load() == no {
 		return false, nil
 	}
 	h := how{scopes: e.scopes(r.use), once: once}
-	err := r.client.pages(ctx, e, e.repository("referrers", string(l.subject)), nil, h, func(resp *http.Response) error {
+	err = r.client.pages(ctx, e, e.repository("referrers", string(l.subject)), nil, h, func(resp *http.Response) error {
 		if applied := resp.Header.Get(headerFilters); applied != "" {
 			r.client.log.Warn("the registry says that it left referrers out, which nobody asked for",
 				"registry", e.String(), "subject", l.subject, "filters", quote(applied))
@@ -104,6 +109,23 @@ func (r *Repository) api(ctx context.Context, e *endpoint, l *referrerList, once
 	}
 	r.client.log.Debug("no answer of a referrers API, its tag is asked", "registry", e.String(), "error", err)
 	return false, nil
+}
+
+// findReferrers lets one caller at a time go on while it is not known whether the server
+// has the referrers API. Who goes on calls what it returns.
+func (s *server) findReferrers(ctx context.Context) (found func(), err error) {
+	if s.referrers.Load() == unknown {
+		select {
+		case <-s.finding:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if s.referrers.Load() == unknown {
+			return func() { s.finding <- struct{}{} }, nil
+		}
+		s.finding <- struct{}{}
+	}
+	return func() {}, nil
 }
 
 // lacksAPI reports whether an error is how registries without the API answer.

@@ -25,7 +25,8 @@ type server struct {
 	settled  atomic.Int32  // asUnknown, asSecure or asPlain
 	settling chan struct{} // holds one token: who takes it finds out which
 
-	referrers atomic.Int32 // support for the referrers API
+	referrers atomic.Int32  // support for the referrers API
+	finding   chan struct{} // holds one token: who takes it finds that out
 	heads     atomic.Int32 // whether a 404 to HEAD means what it says
 
 	mu       sync.Mutex
@@ -63,8 +64,9 @@ func (c *Client) server(at hosts.Endpoint) (*server, error) {
 	if s := c.servers[key]; s != nil {
 		return s, nil
 	}
-	s := &server{settling: make(chan struct{}, 1), sessions: map[string]*session{}, warnings: map[string]bool{}}
+	s := &server{settling: make(chan struct{}, 1), finding: make(chan struct{}, 1), sessions: map[string]*session{}, warnings: map[string]bool{}}
 	s.settling <- struct{}{}
+	s.finding <- struct{}{}
 	s.impatient = c.opts.Wire.Attempts < 0 || c.opts.Wire.Attempts == 1
 	var err error
 	if s.secure, err = c.route(at, at.Scheme); err != nil {

@@ -71,8 +71,11 @@ func between(t *testing.T, from *host, fromName string, to *host, toName string,
 	return rec
 }
 
-// TestRequests counts what a copy from registry to registry asks.
+// TestRequests counts what a copy from registry to registry asks. A registry that takes
+// a small blob with the request that begins its upload is asked once for each, the
+// others twice. HEAD is for the tag: whether there is anything to do.
 func TestRequests(t *testing.T) {
+	const blobs, manifests, head = 22, 12, 1
 	for name, handler := range servers {
 		t.Run(name, func(t *testing.T) {
 			from, to := serve(t, handler(t)), serve(t, handler(t))
@@ -85,10 +88,10 @@ func TestRequests(t *testing.T) {
 			if got := rec.Totals.Descriptors[copy.Copied]; got != 34 || rec.Root.Digest != root.Digest {
 				t.Errorf("copied %v, root %s", rec.Totals, rec.Root.Digest)
 			}
-			// A GET for each object; POST and PUT for each blob, PUT for each manifest,
-			// HEAD for the tag.
 			wantRequests(t, "source, cold", from, 34)
-			wantRequests(t, "destination, cold", to, 2*22+12+1)
+			if asked := len(to.asked()); asked > 2*blobs+manifests+head || name == "distribution" && asked != 2*blobs+manifests+head {
+				t.Errorf("destination, cold: %d requests", asked)
+			}
 
 			rec = between(t, from, "team/busybox:latest", to, "team/busybox:latest", plain, registry.Options{})
 			if got := rec.Totals.Descriptors[copy.Reused]; got != 1 || rec.Totals.Descriptors[copy.Copied] > 0 {
@@ -96,6 +99,62 @@ func TestRequests(t *testing.T) {
 			}
 			wantRequests(t, "source, nothing to do", from, 1)
 			wantRequests(t, "destination, nothing to do", to, 1)
+		})
+	}
+}
+
+// TestRequestsOfSmallBlobs counts them for 19 blobs of 64 KiB and 4 manifests, one
+// after the other.
+func TestRequestsOfSmallBlobs(t *testing.T) {
+	const blobs, manifests, head = 19, 4, 1
+	for name, want := range map[string]int{
+		"olareg":       blobs + manifests + head,
+		"ggcr":         blobs + manifests + head,
+		"distribution": 2*blobs + manifests + head,
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, to := serve(t, servers[name](t)), serve(t, servers[name](t))
+			var s testimage.Store
+			var entries []ocispec.Descriptor
+			for i, arch := range []string{"amd64", "arm64", "s390x"} {
+				entries = append(entries, s.Image(testimage.Image{
+					Platform: ocispec.Platform{OS: "linux", Architecture: arch}, Layers: 5 + i%2, LayerSize: 60_000,
+				}))
+			}
+			push(t, &s, s.Index(entries...), from, "team/app:1")
+			from.asked()
+			opts := plain
+			opts.Parallel = 1
+			between(t, from, "team/app:1", to, "team/app:1", opts, registry.Options{})
+			wantRequests(t, "source", from, blobs+manifests)
+			wantRequests(t, "destination", to, want)
+		})
+	}
+}
+
+// TestRequestsForAttached counts what is asked when there is nothing to do but to look
+// for what was attached since: the referrers of each manifest and list, and the tags.
+// Of a registry without the referrers API that is asked once.
+func TestRequestsForAttached(t *testing.T) {
+	const subjects = 12
+	for name, want := range map[string]int{
+		"olareg":       1 + 1 + subjects,
+		"ggcr":         1 + 1 + subjects,
+		"distribution": 1 + 1 + subjects + 1,
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, to := serve(t, servers[name](t)), serve(t, servers[name](t))
+			var s testimage.Store
+			push(t, &s, eleven(&s), from, "team/app:1")
+			between(t, from, "team/app:1", to, "team/app:1", copy.Options{}, registry.Options{})
+			from.asked()
+			to.asked()
+			rec := between(t, from, "team/app:1", to, "team/app:1", copy.Options{}, registry.Options{})
+			if len(rec.Entries) != 1 || rec.Entries[0].Action != copy.Reused {
+				t.Errorf("%+v", rec.Entries)
+			}
+			wantRequests(t, "source", from, want)
+			wantRequests(t, "destination", to, 1)
 		})
 	}
 }
