@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -15,7 +16,7 @@ import (
 	"github.com/dhowhq/dhow/registry/hosts"
 )
 
-// maxRounds is how often a referrer is added to a list that others keep writing.
+// maxRounds is how often a list of referrers is written that others keep writing.
 const maxRounds = 8
 
 // fallbackTag is the tag under which a registry without the referrers API has the
@@ -78,16 +79,66 @@ func (r *Repository) AddReferrer(ctx context.Context, subject digest.Digest, des
 }
 
 func (r *Repository) addReferrer(ctx context.Context, e *endpoint, subject digest.Digest, desc ocispec.Descriptor) error {
-	if e.server.referrers.Load() == yes {
-		return nil
-	}
-	has, err := r.api(ctx, e, &referrerList{subject: subject, seen: map[digest.Digest]bool{}}, false)
-	if err != nil && !errdefs.IsResourceExhausted(err) { // then there is one
+	if has, err := r.hasAPI(ctx, e, subject); has || err != nil {
 		return err
 	}
-	if has {
-		return nil
+	entry := ocispec.Descriptor{
+		MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size,
+		ArtifactType: desc.ArtifactType, Annotations: desc.Annotations,
 	}
+	return r.relist(ctx, e, subject, func(list *image.List) (_ *image.List, err error) {
+		if list == nil {
+			if list, err = image.NewList(indexType); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := list.Instance(entry.Digest); err == nil {
+			return nil, nil //nolint:nilnil // as change has it
+		}
+		return list.Add(entry)
+	})
+}
+
+// removeReferrer takes a manifest that was deleted out of the list of its subject's
+// referrers, which stays even if it is empty: to delete its tag could lose what
+// somebody adds at that moment.
+func (r *Repository) removeReferrer(ctx context.Context, e *endpoint, subject, deleted digest.Digest) error {
+	err := r.relist(ctx, e, subject, func(list *image.List) (*image.List, error) {
+		if list == nil {
+			return nil, nil //nolint:nilnil // as change has it
+		}
+		kept, err := list.Keep(func(entry ocispec.Descriptor) bool { return entry.Digest != deleted })
+		if kept == list {
+			return nil, nil //nolint:nilnil // likewise
+		}
+		return kept, err
+	})
+	if errors.Is(err, errOccupied) {
+		return nil // there is no list
+	}
+	return err
+}
+
+// hasAPI reports whether the registry has the referrers API, and asks for the
+// referrers of the subject if that is not known.
+func (r *Repository) hasAPI(ctx context.Context, e *endpoint, subject digest.Digest) (bool, error) {
+	if e.server.referrers.Load() == yes {
+		return true, nil
+	}
+	has, err := r.api(ctx, e, &referrerList{subject: subject, seen: map[digest.Digest]bool{}}, false)
+	if errdefs.IsResourceExhausted(err) {
+		return true, nil // too many to be listed
+	}
+	return has, err
+}
+
+// change returns the list of a subject's referrers as it should be, or nil if it is.
+// The list is nil if there is none.
+type change func(list *image.List) (*image.List, error)
+
+// relist changes the list under the tag of a subject, and looks at it until that is
+// seen there.
+func (r *Repository) relist(ctx context.Context, e *endpoint, subject digest.Digest, change change) error {
 	// Not to overwrite ourselves.
 	select {
 	case <-e.session.listing:
@@ -95,13 +146,15 @@ func (r *Repository) addReferrer(ctx context.Context, e *endpoint, subject diges
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	entry := ocispec.Descriptor{
-		MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size,
-		ArtifactType: desc.ArtifactType, Annotations: desc.Annotations,
-	}
 	for round := range maxRounds {
-		done, err := r.addOnce(ctx, e, subject, entry)
-		if done || err != nil {
+		list, err := r.fallback(ctx, e, subject, false)
+		if err == nil {
+			list, err = change(list)
+		}
+		if list == nil || err != nil {
+			return err
+		}
+		if err := r.put(ctx, e, hosts.Push, list.Descriptor(), list.Bytes(), fallbackTag(subject)); err != nil {
 			return err
 		}
 		if round > 0 {
@@ -112,26 +165,6 @@ func (r *Repository) addReferrer(ctx context.Context, e *endpoint, subject diges
 		}
 	}
 	return fmt.Errorf("the tag %s was overwritten %d times by others: %w", fallbackTag(subject), maxRounds, errdefs.ErrUnavailable)
-}
-
-// addOnce reports whether the entry is in the list, and writes it there if it is not.
-func (r *Repository) addOnce(ctx context.Context, e *endpoint, subject digest.Digest, entry ocispec.Descriptor) (bool, error) {
-	list, err := r.fallback(ctx, e, subject, false)
-	if err != nil {
-		return false, err
-	}
-	if list == nil {
-		if list, err = image.NewList(indexType); err != nil {
-			return false, err
-		}
-	}
-	if _, err := list.Instance(entry.Digest); err == nil {
-		return true, nil
-	}
-	if list, err = list.Add(entry); err != nil {
-		return false, err
-	}
-	return false, r.put(ctx, e, list.Descriptor(), list.Bytes(), fallbackTag(subject))
 }
 
 // pause waits.

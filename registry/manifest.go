@@ -141,7 +141,7 @@ func announced(resp *http.Response, want digest.Digest) (ocispec.Descriptor, boo
 func (r *Repository) Put(ctx context.Context, desc ocispec.Descriptor, data []byte, tagOrDigest string) error {
 	err := r.opened(hosts.Push)
 	if err == nil {
-		err = r.put(ctx, r.first(), desc, data, tagOrDigest)
+		err = r.put(ctx, r.first(), r.use, desc, data, tagOrDigest)
 	}
 	if err != nil {
 		return failed("put", r.object(tagOrDigest), err)
@@ -149,7 +149,8 @@ func (r *Repository) Put(ctx context.Context, desc ocispec.Descriptor, data []by
 	return nil
 }
 
-func (r *Repository) put(ctx context.Context, e *endpoint, desc ocispec.Descriptor, data []byte, reference string) error {
+// put writes a document with the rights of a use.
+func (r *Repository) put(ctx context.Context, e *endpoint, use hosts.Use, desc ocispec.Descriptor, data []byte, reference string) error {
 	want, err := parseReference(reference)
 	if err != nil {
 		return err
@@ -165,7 +166,7 @@ func (r *Repository) put(ctx context.Context, e *endpoint, desc ocispec.Descript
 		return err
 	}
 	req.Header.Set("Content-Type", desc.MediaType)
-	resp, err := r.client.exchange(e, req, how{scopes: e.scopes(r.use)}, http.StatusCreated, http.StatusOK, http.StatusAccepted)
+	resp, err := r.client.exchange(e, req, how{scopes: e.scopes(use)}, http.StatusCreated, http.StatusOK, http.StatusAccepted)
 	if err != nil {
 		return refusedManifest(err)
 	}

@@ -208,7 +208,7 @@ insecure = true
 		t.Error(err)
 	}
 	want(t, s, "PUT /v2/new/place/app/manifests/v1", "GET /v2/new/place/app/manifests/v1",
-		"GET /v2/new/place/app/tags/list?n=1000", "DELETE /v2/new/place/app/manifests/"+string(one.Digest))
+		"GET /v2/new/place/app/tags/list?n=1000", "GET /v2/new/place/app/manifests/"+string(one.Digest), "DELETE /v2/new/place/app/manifests/"+string(one.Digest))
 }
 
 // TestDialTimeout has the time to connect be that of one host, and of no other.

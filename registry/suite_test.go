@@ -26,6 +26,7 @@ func TestRegistries(t *testing.T) {
 			t.Run("tags", func(t *testing.T) { testTags(t, k) })
 			t.Run("referrers", func(t *testing.T) { testReferrers(t, k) })
 			t.Run("deletion", func(t *testing.T) { testDeletion(t, k) })
+			t.Run("deletion of referrers", func(t *testing.T) { testReferrersDeletion(t, k) })
 			t.Run("refusals", func(t *testing.T) { testRefusals(t, k) })
 		})
 	}
@@ -186,6 +187,45 @@ func testDeletion(t *testing.T, k kind) {
 	_, err := push.Head(t.Context(), desc.Digest.String())
 	wantKind(t, err, errdefs.ErrNotFound)
 	wantKind(t, del.DeleteManifest(t.Context(), desc.Digest), errdefs.ErrNotFound, desc.Digest.String())
+}
+
+// testReferrersDeletion deletes referrers one by one: they leave the list, wherever
+// that is, and the others stay in it.
+func testReferrersDeletion(t *testing.T, k kind) {
+	t.Helper()
+	s := listen(t, k.start(t))
+	c := clientOf(t, s)
+	push, del := repository(t, c, s.host()+"/app", hosts.Push), repository(t, c, s.host()+"/app", hosts.Delete)
+	subject, _ := pushed(t, push, "subject", "v1")
+	var left []digest.Digest
+	for _, note := range []string{"signature", "bill"} {
+		desc, data := referrerOf(subject, note)
+		if err := push.Put(t.Context(), desc, data, desc.Digest.String()); err != nil {
+			t.Fatal(err)
+		}
+		if err := push.AddReferrer(t.Context(), subject.Digest, desc); err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, desc.Digest)
+	}
+	tag := "/v2/app/manifests/" + strings.Replace(subject.Digest.String(), ":", "-", 1)
+	for len(left) > 0 {
+		gone := "/v2/app/manifests/" + left[0].String()
+		s.asked()
+		if err := del.DeleteManifest(t.Context(), left[0]); err != nil {
+			t.Fatal(err)
+		}
+		if k.api {
+			want(t, s, "DELETE "+gone)
+		} else { // the list is looked at until the change is seen there
+			want(t, s, "GET "+gone, "DELETE "+gone, "GET "+tag, "PUT "+tag, "GET "+tag)
+		}
+		left = left[1:]
+		got, err := push.Referrers(t.Context(), subject.Digest)
+		if err != nil || len(got) != len(left) || len(left) > 0 && got[0].Digest != left[0] {
+			t.Errorf("%v, %v; want %v", got, err, left)
+		}
+	}
 }
 
 // desc1 is the digest of the index with the note "one".
