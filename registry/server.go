@@ -27,7 +27,7 @@ type server struct {
 
 	referrers atomic.Int32  // support for the referrers API
 	finding   chan struct{} // holds one token: who takes it finds that out
-	heads     atomic.Int32 // whether a 404 to HEAD means what it says
+	heads     atomic.Int32  // whether a 404 to HEAD means what it says
 
 	mu       sync.Mutex
 	sessions map[string]*session // by repository
