@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/registry/wire"
 )
 
 // The header fields of the distribution specification.
@@ -63,7 +63,7 @@ func (c *Client) describe(e *endpoint, h http.Header, data []byte, want digest.D
 }
 
 // typeOf returns the media type of a document. An answer that is none is
-// errdefs.ErrUnavailable.
+// wire.ErrNotRegistry.
 func typeOf(contentType string, data []byte) (string, error) {
 	if t := image.NormalizeContentType(contentType); t != "" {
 		return t, nil
@@ -77,8 +77,7 @@ func typeOf(contentType string, data []byte) (string, error) {
 	case strings.HasPrefix(strings.TrimLeft(string(data[:min(len(data), 64)]), " \t\r\n"), "{"):
 		return t, nil // a type of document that is not known here
 	}
-	return "", fmt.Errorf("%s: Content-Type %s, and a body that begins %s: %w",
-		notRegistryText, quote(contentType), begin(data), errdefs.ErrUnavailable)
+	return "", fmt.Errorf("%w: Content-Type %s, and a body that begins %s", wire.ErrNotRegistry, quote(contentType), begin(data))
 }
 
 // begin returns the beginning of a body for a message.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/internal/testregistry"
 	"github.com/dhowhq/dhow/registry"
@@ -263,6 +264,7 @@ func TestTokenServersThatMisbehave(t *testing.T) {
 	t.Parallel()
 	say := func(status int, body string) func(http.ResponseWriter, *http.Request, string) {
 		return func(w http.ResponseWriter, _ *http.Request, _ string) {
+			w.Header().Set("Content-Type", http.DetectContentType([]byte(body)))
 			w.WriteHeader(status)
 			fmt.Fprint(w, body)
 		}
@@ -290,8 +292,8 @@ func TestTokenServersThatMisbehave(t *testing.T) {
 			s, c, log := tokenWorld(t, g, password())
 			_, _, err := repository(t, c, s.host()+"/app", hosts.Pull).Get(t.Context(), "v1")
 			wantKind(t, err, row.kind, s.host(), "/app:v1", row.text)
-			if errors.Is(err, errdefs.ErrNotFound) {
-				t.Errorf("taken for an image that is not there: %v", err)
+			if errors.Is(err, errdefs.ErrNotFound) || errors.Is(err, wire.ErrNotRegistry) {
+				t.Errorf("taken for an answer of the registry: %v", err)
 			}
 			if got := g.requests(); len(got) != row.asked {
 				t.Errorf("asked %d times for a token", len(got))
@@ -300,6 +302,9 @@ func TestTokenServersThatMisbehave(t *testing.T) {
 				t.Errorf("goes on and on: %q", asked)
 			}
 			hidden(t, err.Error()+log.String())
+			// It says nothing of the referrers API either.
+			_, err = repository(t, c, s.host()+"/app", hosts.Pull).Referrers(t.Context(), digest.Digest(desc1()))
+			wantKind(t, err, row.kind, s.host(), desc1(), row.text)
 		})
 	}
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/ref"
 	"github.com/dhowhq/dhow/registry/hosts"
+	"github.com/dhowhq/dhow/registry/wire"
 )
 
 // DeleteManifest deletes a manifest or list by its digest, and with it all tags that
@@ -59,7 +61,7 @@ func (r *Repository) listed(ctx context.Context, e *endpoint, d digest.Digest) (
 	}
 	desc, data, err := r.get(ctx, e, string(d), d, false)
 	switch {
-	case errdefs.IsNotFound(err), errdefs.IsDataLoss(err), errdefs.IsResourceExhausted(err), notRegistry(err):
+	case errdefs.IsNotFound(err), errdefs.IsDataLoss(err), errdefs.IsResourceExhausted(err), errors.Is(err, wire.ErrNotRegistry):
 		return "", nil // not a manifest that has a subject; whether it can be deleted, the registry says
 	case err != nil:
 		return "", err

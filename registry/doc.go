@@ -25,5 +25,6 @@
 // arguments that are not valid and for requests that the registry takes for so, and
 // ErrUnavailable for a registry that cannot be reached, fails, or answers with what
 // is no registry's answer. ErrTypeRefused and ErrBlobUnknown say more where they
-// apply. A *wire.ResponseError is in the chain where an answer was the reason.
+// apply. A *wire.ResponseError is in the chain where an answer was the reason, and
+// wire.ErrNotRegistry where it was not one of a registry.
 package registry

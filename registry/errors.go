@@ -73,16 +73,6 @@ func status(err error) int {
 	return 0
 }
 
-// notRegistry reports whether there was an answer that no registry would give, such
-// as a page for people with status 200. Package wire, which finds those out, has no
-// type for them: the words are its and ours.
-func notRegistry(err error) bool {
-	return errors.Is(err, errdefs.ErrUnavailable) && !isResponse(err) && !isTransient(err) &&
-		strings.Contains(err.Error(), notRegistryText)
-}
-
-const notRegistryText = "not a registry response"
-
 // refusedManifest returns the error for the answer to a PUT of a manifest.
 func refusedManifest(err error) error {
 	answer, ok := errors.AsType[*wire.ResponseError](err)

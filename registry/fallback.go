@@ -14,6 +14,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/registry/hosts"
+	"github.com/dhowhq/dhow/registry/wire"
 )
 
 // maxRounds is how often a list of referrers is written that others keep writing.
@@ -31,7 +32,7 @@ func fallbackTag(subject digest.Digest) string {
 func (r *Repository) fallback(ctx context.Context, e *endpoint, subject digest.Digest, once bool) (*image.List, error) {
 	desc, data, err := r.get(ctx, e, fallbackTag(subject), "", once)
 	switch {
-	case errdefs.IsNotFound(err), notRegistry(err):
+	case errdefs.IsNotFound(err), errors.Is(err, wire.ErrNotRegistry):
 		return nil, nil //nolint:nilnil // as documented: there is none
 	case err != nil:
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/hosts"
+	"github.com/dhowhq/dhow/registry/wire"
 )
 
 // script answers each request by METHOD and what comes after /v2/app/, or as "*".
@@ -84,8 +85,8 @@ func TestMisbehaviour(t *testing.T) {
 		text   string
 		asked  []string // METHOD alone
 	}{
-		{name: "B31 page with status 200", server: script{"GET": say(200, page, "Content-Type", "text/html; charset=utf-8")}, do: get("v1"), kind: errdefs.ErrUnavailable, text: "Please log in", asked: []string{"GET"}},
-		{name: "B31 page that says it is JSON", server: script{"GET": say(200, page, "Content-Type", "application/json")}, do: get("v1"), kind: errdefs.ErrUnavailable, text: "not a registry response", asked: []string{"GET"}},
+		{name: "B31 page with status 200", server: script{"GET": say(200, page, "Content-Type", "text/html; charset=utf-8")}, do: get("v1"), kind: errdefs.ErrUnavailable, also: wire.ErrNotRegistry, text: "Please log in", asked: []string{"GET"}},
+		{name: "B31 page that says it is JSON", server: script{"GET": say(200, page, "Content-Type", "application/json")}, do: get("v1"), kind: errdefs.ErrUnavailable, also: wire.ErrNotRegistry, text: "not a registry response", asked: []string{"GET"}},
 		{name: "B31 page as a manifest by digest", server: script{"GET": say(200, page, "Content-Type", one.MediaType)}, do: get(string(one.Digest)), kind: errdefs.ErrDataLoss, asked: []string{"GET"}},
 		{name: "B31 nothing with status 200", server: script{"GET": say(200, "")}, do: get("v1"), kind: errdefs.ErrUnavailable, asked: []string{"GET"}},
 		{name: "B31 document as text/html", server: script{"GET": say(200, string(oneData), "Content-Type", "text/html")}, do: get("v1"), digest: one.Digest, asked: []string{"GET"}},

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -72,7 +73,11 @@ func (c *call) askToken(req *http.Request) (*http.Response, error) {
 		req.URL, req.Host = &realm, realm.Host
 	}
 	resp, err := c.client.HTTP(wire.Registry, wire.Control).Transport.RoundTrip(req)
-	if err != nil {
+	switch {
+	case errors.Is(err, wire.ErrNotRegistry):
+		// Nor is that it shows a page that the registry does.
+		return nil, &plainError{text: fmt.Sprintf("the token server at %s: %v", req.URL.Host, err), kind: errdefs.ErrUnavailable}
+	case err != nil:
 		return nil, fmt.Errorf("the token server at %s: %w", req.URL.Host, err)
 	}
 	if resp.StatusCode >= http.StatusBadRequest {

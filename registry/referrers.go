@@ -134,7 +134,7 @@ func lacksAPI(err error) bool {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return true
 	}
-	return errors.Is(err, errNoAPI) || notRegistry(err)
+	return errors.Is(err, errNoAPI) || errors.Is(err, wire.ErrNotRegistry)
 }
 
 // referrerList gathers the referrers of a subject.

@@ -24,12 +24,16 @@ func answerErrorf(format string, args ...any) error {
 	return &answerError{text: fmt.Sprintf(format, args...), kind: errdefs.ErrUnavailable}
 }
 
+// ErrNotRegistry is an answer of success that no registry gives, such as a page for
+// people. It is of the kind errdefs.ErrUnavailable.
+var ErrNotRegistry error = &answerError{text: "not a registry response", kind: errdefs.ErrUnavailable}
+
 // maxPage is how much of a page is shown that is no registry's.
 const maxPage = 200
 
 // readable refuses an answer to Control, whose body was read, that is no registry's:
-// a page for people, as a login or a proxy shows it with status 200, or one that is
-// encoded although that was not accepted.
+// a page for people, as a login or a proxy shows it with status 200 (ErrNotRegistry),
+// or one that is encoded although that was not accepted.
 func readable(x *exchange, resp *http.Response) error {
 	if resp.StatusCode/100 != 2 {
 		return nil
@@ -50,8 +54,8 @@ func readable(x *exchange, resp *http.Response) error {
 	if !strings.HasPrefix(text, "<") { // some registries call what is JSON a page
 		return nil
 	}
-	return answerErrorf("not a registry response: a page of %s that begins %s", quote(media),
-		quoteBegin(scrub(text, x.secrets()), maxPage))
+	return &answerError{kind: ErrNotRegistry, text: fmt.Sprintf("%v: a page of %s that begins %s", ErrNotRegistry,
+		quote(media), quoteBegin(scrub(text, x.secrets()), maxPage))}
 }
 
 // redirects refuses a redirect that leads nowhere. Whether it may be followed is

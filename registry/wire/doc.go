@@ -25,7 +25,8 @@
 // request (errdefs.ErrPermissionDenied), a *StalledError where a body stopped
 // flowing (context.DeadlineExceeded), a *ResponseError for an answer that is an
 // error, by the kind of its status, or a *GaveUpError around one of them or around
-// a failed connection (errdefs.ErrUnavailable), which tells the attempts. net/http
+// a failed connection (errdefs.ErrUnavailable), which tells the attempts; or it is
+// ErrNotRegistry for a page for people (errdefs.ErrUnavailable). net/http
 // wraps what its transport returns into a *url.Error; Client.Do and Redact take the
 // query, which may be a signature, out of its text.
 package wire

@@ -251,7 +251,7 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	runCases(t, []exchangeCase{
 		{
-			name: "B31 a login", attempts: 1, kinds: unavailable,
+			name: "B31 a login", attempts: 1, kinds: []error{ErrNotRegistry, errdefs.ErrUnavailable},
 			script: []act{reply(200, "\n <!DOCTYPE html><p>Log \x1b[31min\n"+strings.Repeat("x", 300), "Content-Type: text/html; charset=utf-8")},
 			says:   []string{"not a registry response", `"text/html"`, `<!DOCTYPE html><p>Log \x1b[31min`, "…"},
 		},
