@@ -13,8 +13,9 @@ PKGS ?= ./...
 TEST_TIMEOUT ?= 5m
 FUZZTIME ?= 60s
 BENCH ?= .
+BENCHFLAGS ?=
 
-.PHONY: build run test test-long lint fuzz bench
+.PHONY: build run test test-long lint fuzz bench bench-go
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(if $(VERSION),auto,false) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/dhow
@@ -40,5 +41,10 @@ lint:
 fuzz:
 	GO='$(GO)' FUZZTIME='$(FUZZTIME)' ./scripts/fuzz.sh $(PKGS)
 
-bench:
+# Against other tools, on real registries: docs/benchmarks.md.
+bench: build
+	cd bench && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/ ./cmd/bench
+	cd bench && exec ./bin/bench -go '$(GO)' $(BENCHFLAGS)
+
+bench-go:
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem $(PKGS)

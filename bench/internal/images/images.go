@@ -1,0 +1,97 @@
+// Package images makes the images of the benchmarks as OCI layouts: always the same bytes,
+// real in form, and of random content, so that nothing is gained by compressing it.
+package images
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Tag is the name of every image, in its layout as in a registry.
+const Tag = "latest"
+
+// Spec is what an image is made from.
+type Spec struct {
+	Name string `json:"name"`
+	// Platforms is the number of instances of an index; 0 is a single image without one.
+	Platforms int `json:"platforms"`
+	// Layers is how many each instance has of its own.
+	Layers int `json:"layers"`
+	// LayerSize is that of the random content in each of them, in bytes.
+	LayerSize int64 `json:"layerSize"`
+}
+
+// Image is one that is in a layout.
+type Image struct {
+	Spec Spec `json:"spec"`
+	// Version is that of this package's bytes: another one makes all images anew.
+	Version int                `json:"version"`
+	Root    ocispec.Descriptor `json:"root"`
+	// Manifests are all documents, with the root, and Blobs all configs and layers.
+	Manifests []ocispec.Descriptor `json:"manifests"`
+	Blobs     []ocispec.Descriptor `json:"blobs"`
+	// Layout is the directory.
+	Layout string `json:"-"`
+}
+
+const version = 1
+
+// Bytes returns the size of everything.
+func (i *Image) Bytes() int64 {
+	var n int64
+	for _, desc := range append(i.Manifests[:len(i.Manifests):len(i.Manifests)], i.Blobs...) {
+		n += desc.Size
+	}
+	return n
+}
+
+// Make returns the image of a spec in a layout below dir, and makes it if it is not there.
+func Make(ctx context.Context, dir string, spec Spec) (*Image, error) {
+	layout := filepath.Join(dir, spec.Name)
+	if image, err := load(layout); err != nil {
+		return nil, err
+	} else if image != nil && image.Spec == spec && image.Version == version {
+		return image, nil
+	}
+	if err := errors.Join(os.RemoveAll(layout), os.Remove(record(layout))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("making the image %s: %w", spec.Name, err)
+	}
+	image := &Image{Spec: spec, Version: version, Layout: layout}
+	if err := build(ctx, image); err != nil {
+		return nil, fmt.Errorf("making the image %s: %w", spec.Name, err)
+	}
+	data, err := json.MarshalIndent(image, "", "  ")
+	if err == nil {
+		err = os.WriteFile(record(layout), data, 0o644) // last: with it the image is whole
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making the image %s: %w", spec.Name, err)
+	}
+	return image, nil
+}
+
+// record is the file that tells what is in a layout.
+func record(layout string) string { return layout + ".json" }
+
+// load returns nil for an image that is not there.
+func load(layout string) (*Image, error) {
+	data, err := os.ReadFile(record(layout))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // nothing is there, and that is no error
+	}
+	if err != nil {
+		return nil, err
+	}
+	image := &Image{Layout: layout}
+	if err := json.Unmarshal(data, image); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", record(layout), err)
+	}
+	return image, nil
+}

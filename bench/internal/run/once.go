@@ -1,0 +1,202 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/dhowhq/dhow/bench/internal/images"
+	"github.com/dhowhq/dhow/bench/internal/measure"
+	"github.com/dhowhq/dhow/bench/internal/proxy"
+	"github.com/dhowhq/dhow/bench/internal/scenario"
+	"github.com/dhowhq/dhow/bench/internal/tools"
+)
+
+// job is a copy, the same for all tools.
+type job struct {
+	scenario            scenario.Scenario
+	image               *images.Image
+	source, destination string // the hosts, as the tools see them
+	hash                images.Hash
+}
+
+// toolError is a fault of the tool that was run, and not of the benchmark.
+type toolError struct{ err error }
+
+func (e *toolError) Error() string { return e.err.Error() }
+func (e *toolError) Unwrap() error { return e.err }
+
+// once empties the destination, runs a tool, and looks whether everything has arrived.
+func (b *Bench) once(ctx context.Context, j job, tool tools.Tool) (Sample, error) {
+	from, to, err := b.places(ctx, j)
+	if err != nil {
+		return Sample{}, err
+	}
+	run, err := tool.Prepare(b.config.Binaries, b.state(), from, to)
+	if err != nil {
+		return Sample{}, err
+	}
+	before, err := b.serversCPU()
+	if err != nil {
+		return Sample{}, err
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, b.config.Timeout, fmt.Errorf("it took more than %v", b.config.Timeout))
+	defer cancel()
+	cost, err := measure.Run(limited, filepath.Join(b.config.Binaries, "measure"), measure.Command{
+		Argv: run.Argv, Env: run.Env, Dir: b.state(), SyncDir: b.config.Work,
+	})
+	if err != nil {
+		return Sample{}, &toolError{err}
+	}
+	after, err := b.serversCPU()
+	if err != nil {
+		return Sample{}, err
+	}
+	if to.Host == "" {
+		err = j.image.CheckLayout(to.Layout, j.hash)
+	} else {
+		err = j.image.CheckRegistry(ctx, b.direct(j), to.Repository)
+	}
+	if err != nil {
+		return Sample{}, &toolError{fmt.Errorf("what arrived is not what was sent: %w", err)}
+	}
+	return Sample{Cost: cost, Servers: after - before}, nil
+}
+
+// places returns where a copy goes from and to, with nothing there but what should be.
+func (b *Bench) places(ctx context.Context, j job) (from, to tools.Place, err error) {
+	repository := repositoryOf(j.image)
+	from = tools.Place{Host: j.source, Repository: repository, Tag: images.Tag}
+	to = tools.Place{Host: j.destination, Repository: repository, Tag: images.Tag}
+	switch j.scenario.Route {
+	case scenario.ToLayout:
+		to = tools.Place{Layout: b.layout(), Tag: images.Tag}
+		return from, to, os.RemoveAll(b.layout())
+	case scenario.SameRegistry:
+		b.copies++
+		to.Host, to.Repository = j.source, fmt.Sprintf("%s/%d", mountedRepositories, b.copies)
+		return from, to, nil
+	case scenario.FromLayout:
+		from = tools.Place{Layout: j.image.Layout, Tag: images.Tag}
+	case scenario.Registries:
+	}
+	if j.scenario.Complete {
+		return from, to, nil
+	}
+	return from, to, b.destination.Reset(ctx)
+}
+
+// direct is the host of the registry where a copy has gone, without what is before it.
+func (b *Bench) direct(j job) string {
+	if j.scenario.Route == scenario.SameRegistry {
+		return b.source.Addr()
+	}
+	return b.destination.Addr()
+}
+
+func (b *Bench) serversCPU() (time.Duration, error) {
+	source, err := b.source.CPU()
+	if err != nil {
+		return 0, err
+	}
+	destination, err := b.destination.CPU()
+	return source + destination, err
+}
+
+// image returns an image that is in its layout and at the source.
+func (b *Bench) image(ctx context.Context, spec images.Spec) (*images.Image, error) {
+	image, err := images.Make(ctx, filepath.Join(b.config.Work, "images"), spec)
+	if err != nil {
+		return nil, err
+	}
+	if image.CheckRegistry(ctx, b.source.Addr(), repositoryOf(image)) == nil {
+		return image, nil
+	}
+	b.config.Say("pushing %s to the source", spec.Name)
+	return image, b.fill(ctx, image, b.source.Addr())
+}
+
+// complete brings the image to an empty destination.
+func (b *Bench) complete(ctx context.Context, image *images.Image) error {
+	if err := b.destination.Reset(ctx); err != nil {
+		return err
+	}
+	return b.fill(ctx, image, b.destination.Addr())
+}
+
+// fill pushes an image with one of the peers, whichever tools are measured.
+func (b *Bench) fill(ctx context.Context, image *images.Image, host string) error {
+	repository := repositoryOf(image)
+	for _, tool := range tools.Peers() {
+		if tool.ID != "oras" {
+			continue
+		}
+		from := tools.Place{Layout: image.Layout, Tag: images.Tag}
+		to := tools.Place{Host: host, Repository: repository, Tag: images.Tag}
+		run, err := tool.Prepare(b.config.Binaries, b.state(), from, to)
+		if err != nil {
+			return err
+		}
+		command := measure.Command{Argv: run.Argv, Env: run.Env, Dir: b.state(), SyncDir: b.config.Work}
+		if _, err := measure.Run(ctx, filepath.Join(b.config.Binaries, "measure"), command); err != nil {
+			return err
+		}
+	}
+	return image.CheckRegistry(ctx, host, repository)
+}
+
+const mountedRepositories = "mounted"
+
+func repositoryOf(image *images.Image) string { return "bench/" + image.Spec.Name }
+
+// layout is where tools write one, state where they have their home directory.
+func (b *Bench) layout() string { return filepath.Join(b.config.Work, "layout") }
+func (b *Bench) state() string  { return filepath.Join(b.config.Work, "state") }
+
+// mounted is where the source stores the repositories that were copied from its own.
+func (b *Bench) mounted() string {
+	return filepath.Join(b.source.Storage(), "docker/registry/v2/repositories", mountedRepositories)
+}
+
+// network is what is between the tools and the registries in the timed runs.
+type network struct {
+	source, destination string
+	proxies             []*proxy.Proxy
+}
+
+// network starts a proxy before each registry if the scenario wants one: without, a tool
+// talks to the registry itself.
+func (b *Bench) network(s scenario.Scenario) (*network, error) {
+	n := &network{source: b.source.Addr(), destination: b.destination.Addr()}
+	start := func(host *string, options proxy.Options) error {
+		if options == (proxy.Options{}) {
+			return nil
+		}
+		p, err := proxy.Start(*host, options)
+		if err != nil {
+			return err
+		}
+		n.proxies = append(n.proxies, p)
+		*host = p.Addr()
+		return nil
+	}
+	err := start(&n.source, proxy.Options{RTT: s.RTT, BytesPerSecond: s.BytesPerSecond})
+	if err == nil {
+		err = start(&n.destination, proxy.Options{RTT: s.RTT})
+	}
+	if err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	return n, nil
+}
+
+func (n *network) close() error {
+	var errs []error
+	for _, p := range n.proxies {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(errs...)
+}
