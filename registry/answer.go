@@ -18,6 +18,7 @@ const (
 	headerDigest  = "Docker-Content-Digest"
 	headerSubject = "OCI-Subject"
 	headerFilters = "OCI-Filters-Applied"
+	headerTag     = "OCI-Tag"
 )
 
 // describe returns the descriptor of a document that was served with a header. The

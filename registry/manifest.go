@@ -131,69 +131,6 @@ func announced(resp *http.Response, want digest.Digest) (ocispec.Descriptor, boo
 	return desc, err == nil && desc.MediaType != "" && desc.Size > 0 && (want == "" || want == d)
 }
 
-// Put writes a manifest or list under a tag or under its digest. It takes one
-// request, of a Repository for hosts.Push.
-//
-// Data that is not what desc says is errdefs.ErrDataLoss, and is not sent; so is an
-// answer by which the registry keeps something else. A reference that is neither a
-// tag nor the digest of desc is errdefs.ErrInvalidArgument. ErrTypeRefused and
-// ErrBlobUnknown say why the registry does not take it, as far as its answer tells.
-func (r *Repository) Put(ctx context.Context, desc ocispec.Descriptor, data []byte, tagOrDigest string) error {
-	err := r.opened(hosts.Push)
-	if err == nil {
-		err = r.put(ctx, r.first(), r.use, desc, data, tagOrDigest)
-	}
-	if err != nil {
-		return failed("put", r.object(tagOrDigest), err)
-	}
-	return nil
-}
-
-// put writes a document with the rights of a use.
-func (r *Repository) put(ctx context.Context, e *endpoint, use hosts.Use, desc ocispec.Descriptor, data []byte, reference string) error {
-	want, err := parseReference(reference)
-	if err != nil {
-		return err
-	}
-	if want != "" && want != desc.Digest {
-		return fmt.Errorf("it is %s: %w", desc.Digest, errdefs.ErrInvalidArgument)
-	}
-	if err := image.VerifyBytes(data, desc); err != nil {
-		return err
-	}
-	req, err := e.request(ctx, http.MethodPut, e.repository("manifests", r.at(e, reference)), nil, data)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", desc.MediaType)
-	resp, err := r.client.exchange(e, req, how{scopes: e.scopes(use)}, http.StatusCreated, http.StatusOK, http.StatusAccepted)
-	if err != nil {
-		return refusedManifest(err)
-	}
-	_ = resp.Body.Close() // what it says is in the header
-	if resp.Header.Get(headerSubject) != "" {
-		e.server.referrers.Store(yes)
-	}
-	return kept(e, resp.Header, desc, data)
-}
-
-// kept checks the digest that the registry says it keeps a manifest by.
-func kept(e *endpoint, h http.Header, desc ocispec.Descriptor, data []byte) error {
-	told := h.Get(headerDigest)
-	d, err := image.ParseDigest(told)
-	if err != nil {
-		return nil //nolint:nilerr // many do not say, and what cannot be read says nothing
-	}
-	own, err := image.DigestOf(data, desc.MediaType, d.Algorithm())
-	if err != nil {
-		return err
-	}
-	if own != d {
-		return fmt.Errorf("%s keeps %s where %s was sent: %w", e, d, own, errdefs.ErrDataLoss)
-	}
-	return nil
-}
-
 // typeName returns a media type without parameters.
 func typeName(contentType string) string {
 	name, _, _ := strings.Cut(contentType, ";")

@@ -217,7 +217,13 @@ func pushed(t *testing.T, r *registry.Repository, note string, tags ...string) (
 // clientOnce is clientOf, and asks once only.
 func clientOnce(t *testing.T, s *site) *registry.Client {
 	t.Helper()
-	opts := registry.Options{Hosts: configure(t, insecure(s.host()))}
+	return newClient(t, onceOptions(t, s, &logged{}))
+}
+
+// onceOptions are those of clientOnce, with a log.
+func onceOptions(t *testing.T, s *site, log *logged) registry.Options {
+	t.Helper()
+	opts := registry.Options{Hosts: configure(t, insecure(s.host())), Logger: log.logger()}
 	opts.Wire.Attempts = -1
-	return newClient(t, opts)
+	return opts
 }

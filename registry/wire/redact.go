@@ -52,7 +52,7 @@ func quoteBegin(text string, n int) string {
 // servers' protocols, and say nothing that is secret.
 func shown(parameter string) bool {
 	switch parameter {
-	case "digest", "mount", "from", "n", "last", "artifactType", "service", "scope":
+	case "digest", "mount", "from", "n", "last", "artifactType", "service", "scope", "tag":
 		return true
 	}
 	return false

@@ -40,7 +40,7 @@ func (f Factory) samples() map[string]sample {
 		}},
 		"index":         {[]string{c.Lists}, digest.SHA256, index},
 		"sha512 index":  {[]string{c.Lists, c.SHA512}, digest.SHA512, index},
-		"sha384 index":  {[]string{c.Lists, c.SHA512}, digest.SHA384, index},
+		"sha384 index":  {[]string{c.Lists, c.SHA384}, digest.SHA384, index},
 		"empty index":   {[]string{c.Lists}, digest.SHA256, func(s *testimage.Store) ocispec.Descriptor { return s.Index() }},
 		"Docker list":   {[]string{c.Lists, c.Docker}, digest.SHA256, dockerList},
 		"nested index":  {[]string{c.Lists}, digest.SHA256, func(s *testimage.Store) ocispec.Descriptor { return s.Index(index(s)) }},

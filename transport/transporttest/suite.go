@@ -41,7 +41,8 @@ type Cannot struct {
 	Docker     string // documents of Docker's types
 	Opaque     string // entries of lists that are not documents
 	Artifacts  string // manifests whose config is no image config
-	SHA512     string // digests other than sha256
+	SHA384     string // digests of sha384
+	SHA512     string // digests of sha512
 	Signatures string // simple signatures
 	Referrers  string // manifests that refer to others, kept without a name
 	Names      string // names beside the one that the place was opened under
