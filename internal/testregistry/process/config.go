@@ -17,7 +17,7 @@ func newConfig(storage string) config {
 	off := map[string]any{"enabled": false}
 	return config{
 		"version": "0.1",
-		"log":     map[string]any{"level": "info", "accesslog": map[string]any{"disabled": true}},
+		"log":     map[string]any{"level": "info"}, // the level of where it listens
 		"storage": map[string]any{
 			"filesystem":  map[string]any{"rootdirectory": storage},
 			"delete":      map[string]any{"enabled": true},

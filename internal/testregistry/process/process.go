@@ -2,17 +2,16 @@
 // loopback and with its storage in files: by http, by TLS, and by TLS with basic or
 // token authentication. It is made for tests.
 //
-// Which program that is, the environment says. By default it is the test binary
-// itself, which Main turns into distribution's server with fewer storage drivers.
-// With DHOW_TEST_LONG it is the genuine command, built by the go command and kept in
-// the user's cache directory; DHOW_TEST_REGISTRY names another one.
+// Which program that is, the environment says. By default it is distribution's server
+// with fewer storage drivers, which is built in seconds; with DHOW_TEST_LONG it is the
+// genuine command; DHOW_TEST_REGISTRY names another one. What is built stays in the
+// user's cache directory.
 package process
 
 import (
 	"bufio"
 	"bytes"
 	"crypto/x509"
-	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -21,32 +20,10 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/distribution/distribution/v3/registry"
-	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd"             // registers itself
-	_ "github.com/distribution/distribution/v3/registry/auth/token"                // likewise
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // likewise
 )
-
-// serveVariable has the configuration file of a test binary that is to be a registry.
-const serveVariable = "DHOW_TEST_REGISTRY_SERVE"
 
 // startTime bounds how long a registry may take to listen: a test machine is busy.
 const startTime = 30 * time.Second
-
-// Main makes a registry of the process if Start has started it to be one, and does
-// not return then. A TestMain calls it first.
-func Main() {
-	config, ok := os.LookupEnv(serveVariable) //nolint:forbidigo // it is called by a main
-	if !ok {
-		return
-	}
-	registry.RootCmd.SetArgs([]string{"serve", config})
-	if err := registry.RootCmd.Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(1) //nolint:forbidigo // likewise; a registry serves until it is killed
-}
 
 // Mode says how a registry wants to be asked.
 type Mode uint8
@@ -83,9 +60,6 @@ type Registry struct {
 // test fails.
 func Start(tb testing.TB, mode Mode) *Registry {
 	tb.Helper()
-	if _, ok := os.LookupEnv(serveVariable); ok { //nolint:forbidigo // by which it is started
-		tb.Fatal("the registry runs tests: TestMain has to call process.Main")
-	}
 	r := &Registry{Storage: tb.TempDir(), over: make(chan struct{})}
 	config := newConfig(r.Storage)
 	if mode != Plain {
@@ -108,14 +82,12 @@ func Start(tb testing.TB, mode Mode) *Registry {
 // run starts the process.
 func (r *Registry) run(tb testing.TB, config string) {
 	tb.Helper()
-	program, itself := program(tb)
-	// The test's context ends before its cleanup does.
-	r.cmd = exec.Command(program, "serve", config) //nolint:gosec,noctx // see above
-	r.cmd.Env = append(environment(), "OTEL_TRACES_EXPORTER=none")
-	if itself {
-		r.cmd.Args[1], r.cmd.Args = "-test.run=^$", r.cmd.Args[:2]
-		r.cmd.Env = append(r.cmd.Env, serveVariable+"="+config)
+	program, err := program()
+	if err != nil {
+		tb.Fatalf("building a registry: %v", err)
 	}
+	r.cmd = exec.Command(program, "serve", config) //nolint:gosec,noctx // the test's context ends before its cleanup does
+	r.cmd.Env = append(environment(), "OTEL_TRACES_EXPORTER=none")
 	in, out, err := os.Pipe()
 	if err != nil {
 		tb.Fatal(err)
@@ -181,7 +153,9 @@ func (r *Registry) listen(in *os.File, host chan<- string) {
 		if m := listening.FindSubmatch(line); m != nil && len(host) == 0 {
 			host <- string(m[1])
 		}
-		r.out.add(line)
+		if !bytes.Contains(line, []byte(" level=info ")) { // the log of accesses says the same, shorter
+			r.out.add(line)
+		}
 		if err != nil {
 			return
 		}

@@ -7,18 +7,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dhowhq/dhow/internal/testregistry/process"
 )
-
-func TestMain(m *testing.M) {
-	process.Main()
-	os.Exit(m.Run())
-}
 
 // client asks a registry without any of Dhow's code.
 type client struct {
