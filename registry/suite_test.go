@@ -22,20 +22,25 @@ func TestRegistries(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			t.Run("manifests", func(t *testing.T) { testManifests(t, k) })
-			t.Run("tags", func(t *testing.T) { testTags(t, k) })
-			t.Run("referrers", func(t *testing.T) { testReferrers(t, k) })
-			t.Run("deletion", func(t *testing.T) { testDeletion(t, k) })
-			t.Run("deletion of referrers", func(t *testing.T) { testReferrersDeletion(t, k) })
-			t.Run("refusals", func(t *testing.T) { testRefusals(t, k) })
+			testRegistry(t, k)
 		})
 	}
 }
 
+func testRegistry(t *testing.T, k kind) {
+	t.Helper()
+	t.Run("manifests", func(t *testing.T) { testManifests(t, k) })
+	t.Run("tags", func(t *testing.T) { testTags(t, k) })
+	t.Run("referrers", func(t *testing.T) { testReferrers(t, k) })
+	t.Run("deletion", func(t *testing.T) { testDeletion(t, k) })
+	t.Run("deletion of referrers", func(t *testing.T) { testReferrersDeletion(t, k) })
+	t.Run("refusals", func(t *testing.T) { testRefusals(t, k) })
+}
+
 func testManifests(t *testing.T, k kind) {
 	t.Helper()
-	s := listen(t, k.start(t))
-	c := clientOf(t, s)
+	s := k.open(t)
+	c := s.client(t)
 	name := s.host() + "/team/app"
 	push, pull := repository(t, c, name, hosts.Push), repository(t, c, name, hosts.Pull)
 
@@ -80,8 +85,8 @@ func testManifests(t *testing.T, k kind) {
 
 func testTags(t *testing.T, k kind) {
 	t.Helper()
-	s := listen(t, k.start(t))
-	c := clientOf(t, s)
+	s := k.open(t)
+	c := s.client(t)
 	r := repository(t, c, s.host()+"/app", hosts.Push)
 	pushed(t, r, "one", "b", "a", "c")
 	s.asked()
@@ -110,8 +115,8 @@ func testTags(t *testing.T, k kind) {
 
 func testReferrers(t *testing.T, k kind) {
 	t.Helper()
-	s := listen(t, k.start(t))
-	c := clientOf(t, s)
+	s := k.open(t)
+	c := s.client(t)
 	r := repository(t, c, s.host()+"/app", hosts.Push)
 	subject, _ := pushed(t, r, "subject", "v1")
 	none, err := r.Referrers(t.Context(), subject.Digest)
@@ -167,8 +172,8 @@ func referrerOf(subject ocispec.Descriptor, note string) (ocispec.Descriptor, []
 
 func testDeletion(t *testing.T, k kind) {
 	t.Helper()
-	s := listen(t, k.start(t))
-	c := clientOf(t, s)
+	s := k.open(t)
+	c := s.client(t)
 	name := s.host() + "/app"
 	push, del := repository(t, c, name, hosts.Push), repository(t, c, name, hosts.Delete)
 	desc, _ := pushed(t, push, "one", "v1", "v2", desc1())
@@ -193,8 +198,8 @@ func testDeletion(t *testing.T, k kind) {
 // that is, and the others stay in it.
 func testReferrersDeletion(t *testing.T, k kind) {
 	t.Helper()
-	s := listen(t, k.start(t))
-	c := clientOf(t, s)
+	s := k.open(t)
+	c := s.client(t)
 	push, del := repository(t, c, s.host()+"/app", hosts.Push), repository(t, c, s.host()+"/app", hosts.Delete)
 	subject, _ := pushed(t, push, "subject", "v1")
 	var left []digest.Digest
@@ -236,8 +241,8 @@ func desc1() string {
 
 func testRefusals(t *testing.T, k kind) {
 	t.Helper()
-	s := listen(t, k.start(t))
-	r := repository(t, clientOf(t, s), s.host()+"/app", hosts.Push)
+	s := k.open(t)
+	r := repository(t, s.client(t), s.host()+"/app", hosts.Push)
 	data := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageManifest + `","config":{"mediaType":"` + ocispec.MediaTypeImageConfig +
 		`","digest":"` + digest.FromString("absent").String() + `","size":6},"layers":[]}`)
 	if err := r.Put(t.Context(), descriptor(ocispec.MediaTypeImageManifest, data), data, "v1"); k.children {
@@ -268,8 +273,8 @@ func tags(t *testing.T, r *registry.Repository) []string {
 	return all
 }
 
-// want checks what a site was asked since it was last looked at.
-func want(t *testing.T, s *site, requests ...string) {
+// want checks what a registry was asked since it was last looked at.
+func want(t *testing.T, s server, requests ...string) {
 	t.Helper()
 	if diff := cmp.Diff(requests, s.asked()); diff != "" {
 		t.Errorf("asked for something else (-want +got): %s", diff)

@@ -31,6 +31,23 @@ type kind struct {
 	untags   bool // deletes tags by themselves
 	children bool // refuses a manifest whose blobs are not there
 	start    func(tb testing.TB) http.Handler
+	remote   func(t *testing.T) server // instead of start, if it is no handler
+}
+
+// server is a registry of which it is known what it was asked.
+type server interface {
+	host() string
+	asked() []string // since it was called last
+	client(t *testing.T) *registry.Client
+}
+
+// open starts the registry.
+func (k kind) open(t *testing.T) server {
+	t.Helper()
+	if k.remote != nil {
+		return k.remote(t)
+	}
+	return listen(t, k.start(t))
 }
 
 func kinds() []kind {
@@ -212,6 +229,12 @@ func pushed(t *testing.T, r *registry.Repository, note string, tags ...string) (
 		}
 	}
 	return desc, data
+}
+
+// client is clientOf of the site alone.
+func (s *site) client(t *testing.T) *registry.Client {
+	t.Helper()
+	return clientOf(t, s)
 }
 
 // clientOnce is clientOf, and asks once only.
