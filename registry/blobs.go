@@ -36,6 +36,7 @@ func (c *Client) blobs(e *endpoint, use hosts.Use) (b blobs, err error) {
 			Control:  by(wire.Registry, wire.Control),
 			Download: by(wire.Registry, wire.Download),
 			Post:     by(wire.Registry, wire.Upload),
+			Foreign:  by(wire.Foreign, wire.Download),
 			Upload:   by(wire.Location, wire.Upload),
 			Session:  by(wire.Location, wire.Control),
 		}, c.opts.Blobs)

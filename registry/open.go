@@ -14,15 +14,27 @@ import (
 // does, from wherever they can be had: where a mirror does not have the blob, fails,
 // or breaks off and does not go on, the next endpoint is asked for what is still to be
 // read, and at last the registry. What is read may so come from several of them; like
-// all that Open returns it is for the reader to verify. Its errors are those of Open.
+// all that Open returns it is for the reader to verify. Where the policy allows foreign
+// layers, one that no endpoint has is read from the URLs of its descriptor. Its errors
+// are those of Open, and of OpenForeign.
 func (r *Repository) OpenBlob(ctx context.Context, desc ocispec.Descriptor, from int64) (io.ReadCloser, error) {
 	b := &blobReader{desc: desc, at: from, round: r.round()}
 	b.ctx, b.cancel = context.WithCancel(ctx)
-	if err := b.open(); err != nil {
-		b.cancel()
-		return nil, err
+	err := b.open()
+	if err == nil {
+		return b, nil
 	}
-	return b, nil
+	b.cancel()
+	if errdefs.IsNotFound(err) && len(desc.URLs) > 0 && r.allowsForeign() {
+		return r.blobs[len(r.blobs)-1].full.OpenForeign(ctx, desc, from)
+	}
+	return nil, err
+}
+
+// allowsForeign reports whether layers may be read from where a manifest says.
+func (r *Repository) allowsForeign() bool {
+	policy := r.client.opts.Policy
+	return policy != nil && policy(r.endpoints[len(r.endpoints)-1].server.route().origin).ForeignLayers
 }
 
 // blobReader reads a blob from one endpoint after the other.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -20,8 +21,9 @@ var errNoRanges = errors.New("the registry does not answer with the range that w
 // source is one blob as it is asked for. It remembers where the registry sent us, so
 // that not every range costs a redirect.
 type source struct {
-	repo *Repository
-	desc ocispec.Descriptor
+	repo    *Repository
+	desc    ocispec.Descriptor
+	foreign *url.URL // where it is, if not in the repository
 
 	mu sync.Mutex
 	// redirected is the last request of the last answer, if a redirect led to it.
@@ -86,11 +88,14 @@ func (s *source) ask(ctx context.Context, start, end int64) (*part, error) {
 	return s.take(resp, start, end)
 }
 
-// get sends a request for the bytes [start, end), to where the registry sent us
-// before or to the registry itself. All bytes are asked for without a range, which
+// get sends a request for the bytes [start, end), to where we were sent before or to
+// where the blob is. All bytes are asked for without a range, which
 // every registry understands.
 func (s *source) get(ctx context.Context, before *http.Request, start, end int64) (*http.Response, error) {
-	u := s.repo.blobURL(s.desc.Digest)
+	u, way := s.repo.blobURL(s.desc.Digest), s.repo.clients.Download
+	if s.foreign != nil {
+		u, way = s.foreign, s.repo.clients.Foreign
+	}
 	if before != nil {
 		u = before.URL
 	}
@@ -104,7 +109,7 @@ func (s *source) get(ctx context.Context, before *http.Request, start, end int64
 	if start > 0 || end < s.desc.Size {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", start, end-1))
 	}
-	return do(ctx, s.repo.clients.Download, req)
+	return do(ctx, way, req)
 }
 
 // take returns the part that an answer is, and remembers where it came from.

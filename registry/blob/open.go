@@ -31,15 +31,20 @@ func (r *Repository) Open(ctx context.Context, desc ocispec.Descriptor, from int
 	if err != nil {
 		return nil, err
 	}
-	out := &reader{src: src}
+	return src.open(ctx, from)
+}
+
+// open returns a reader of the blob from the offset on.
+func (s *source) open(ctx context.Context, from int64) (io.ReadCloser, error) {
+	out := &reader{src: s}
 	ctx, out.cancel = context.WithCancel(ctx)
-	first, several, err := src.begin(ctx, from)
+	first, several, err := s.begin(ctx, from)
 	if err != nil {
 		out.cancel()
-		return nil, src.failed(err)
+		return nil, s.failed(err)
 	}
 	if out.in = first; several {
-		out.in = newRanged(ctx, src, first)
+		out.in = newRanged(ctx, s, first)
 	}
 	return out, nil
 }
@@ -59,6 +64,9 @@ func (r *Repository) source(desc ocispec.Descriptor, from int64) (*source, error
 
 // failed says what an error is about.
 func (s *source) failed(err error) error {
+	if s.foreign != nil {
+		return fmt.Errorf("reading blob %s of %s from %s: %w", s.desc.Digest, s.repo, quoteURL(s.foreign), err)
+	}
 	return fmt.Errorf("reading blob %s of %s: %w", s.desc.Digest, s.repo, err)
 }
 

@@ -142,11 +142,16 @@ func (p *push) abandon(ctx context.Context, s *session, cause error) error {
 	return cause
 }
 
-// again counts a try that made no progress and waits before the next one.
+// again counts a try that made no progress and waits before the next one. To do as the
+// registry wants it done is no retry.
 func (p *push) again(ctx context.Context, cause error) error {
-	if p.tries++; p.tries > maxTries {
-		return fmt.Errorf("%d tries in a row got no further than byte %d of %d: %w: %w",
-			maxTries, p.best, p.content.desc.Size, cause, errdefs.ErrUnavailable)
+	most := p.repo.opts.Retries
+	if errors.Is(cause, errMoved) || errors.Is(cause, errOtherwise) {
+		most = max(most, maxTries)
+	}
+	if p.tries++; p.tries > most {
+		return fmt.Errorf("%s got no further than byte %d of %d: %w: %w",
+			triesInARow(most), p.best, p.content.desc.Size, cause, errdefs.ErrUnavailable)
 	}
 	return p.repo.pause(ctx, p.tries)
 }

@@ -29,7 +29,7 @@ type Doer interface {
 }
 
 // Clients are the ways that requests take, which may differ in how they are timed,
-// pooled and policed. Where one is nil, Control is used.
+// pooled and policed. Where one but Foreign is nil, Control is used.
 type Clients struct {
 	// Control is for short requests to the registry itself.
 	Control Doer
@@ -38,6 +38,9 @@ type Clients struct {
 	Download Doer
 	// Post is for a request with content to the registry itself.
 	Post Doer
+	// Foreign is for a GET of a blob at a URL that an image has for it. Nil is none:
+	// then there is no OpenForeign.
+	Foreign Doer
 	// Upload is for a request with content, and for one that completes an upload, at
 	// the Location that the registry gave.
 	Upload Doer
@@ -55,6 +58,9 @@ type Options struct {
 	// RangesAbove is the size in bytes above which a blob is read by ranges. Zero is
 	// 32 MiB.
 	RangesAbove int64
+	// Retries is how often in a row a transfer that broke off is gone on with, if that
+	// brings no progress. Zero is 5, below zero not at all.
+	Retries int
 	// Window bounds the memory that ranges wait in for those before them; it may be
 	// shared by repositories. Nil is one of 24 MiB for this repository.
 	Window *Window
@@ -116,6 +122,12 @@ func (o Options) filled() Options {
 	}
 	if o.RangesAbove <= 0 {
 		o.RangesAbove = 32 << 20
+	}
+	switch {
+	case o.Retries == 0:
+		o.Retries = maxTries
+	case o.Retries < 0:
+		o.Retries = 0
 	}
 	if o.Window == nil {
 		o.Window = NewWindow(24 << 20)

@@ -62,12 +62,12 @@ func (s *stream) ready() error {
 		if s.at == s.end {
 			return io.EOF
 		}
-		if s.tries > maxTries {
+		if most := s.src.repo.opts.Retries; s.tries > most {
 			var kind error = errdefs.ErrUnavailable
 			if errors.Is(s.cause, errShort) {
 				kind = errdefs.ErrDataLoss // the registry does not know of more
 			}
-			return fmt.Errorf("%d tries in a row ended at byte %d of %d: %w: %w", maxTries, s.at, s.src.desc.Size, s.cause, kind)
+			return fmt.Errorf("%s ended at byte %d of %d: %w: %w", triesInARow(most), s.at, s.src.desc.Size, s.cause, kind)
 		}
 		if err := s.src.repo.pause(s.ctx, s.tries); err != nil {
 			return err

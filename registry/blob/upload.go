@@ -17,6 +17,8 @@ var (
 	errBroken = errors.New("the request failed")
 	// errMoved is a request that the registry wants at another Location.
 	errMoved = errors.New("redirected")
+	// errOtherwise is an upload that is to be sent in another way.
+	errOtherwise = errors.New("it has to be sent in another way")
 )
 
 // upload sends the content in a session. errLost says that another session is needed.
@@ -233,7 +235,7 @@ func (p *push) refused(s *session, resp *http.Response) error {
 		return p.mismatch(s, err)
 	case errdefs.IsNotImplemented(err) && !p.completing && !p.noPieces:
 		p.noPieces = true
-		return fmt.Errorf("%w: %w", err, errLost)
+		return fmt.Errorf("%w: %w: %w", err, errOtherwise, errLost)
 	}
 	return err
 }
@@ -257,7 +259,7 @@ func (p *push) smaller() bool {
 // once more from the beginning.
 func (p *push) mismatch(s *session, err error) error {
 	if p.mismatches++; s.requests > 1 && p.mismatches == 1 {
-		return fmt.Errorf("%w: %w", err, errLost)
+		return fmt.Errorf("%w: %w: %w", err, errOtherwise, errLost)
 	}
 	return fmt.Errorf("%w: %w", err, errdefs.ErrDataLoss)
 }
