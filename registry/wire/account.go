@@ -19,7 +19,8 @@ type Hooks struct {
 	Exchange func(Exchange)
 }
 
-// Attempt is the sending of a request, once.
+// Attempt is the sending of a request, once. That on a kept connection which the
+// server had closed counts, though it is not known how much of it has arrived.
 type Attempt struct {
 	Method string
 	URL    string // redacted
@@ -86,7 +87,7 @@ func (t *teller) logs(x *exchange, level slog.Level) bool {
 func (t *teller) exchange(x *exchange, began time.Time, status int, err error) {
 	e := Exchange{
 		Method: x.req.Method, URL: redactURL(x.req.URL), Purpose: x.purpose, Traffic: x.traffic, Redirect: len(x.via),
-		Attempts: x.attempt, Status: status, Sent: x.sent.Load(), Received: x.received.Load(),
+		Attempts: x.attempt + x.repeats, Status: status, Sent: x.sent.Load(), Received: x.received.Load(),
 		Waited: x.waited, Took: time.Since(began), Err: Redact(err),
 	}
 	if t.hooks.Exchange != nil {
@@ -108,7 +109,7 @@ func (t *teller) attempt(f *flight, status int, err error) {
 		return
 	}
 	a := Attempt{
-		Method: f.x.req.Method, URL: redactURL(f.x.req.URL), Number: f.x.attempt, Status: status, Proto: f.proto,
+		Method: f.x.req.Method, URL: redactURL(f.x.req.URL), Number: f.x.attempt + f.x.repeats, Status: status, Proto: f.proto,
 		Reused: f.reused, Took: time.Since(f.began), Err: Redact(err),
 	}
 	if t.hooks.Attempt != nil {

@@ -32,6 +32,7 @@ type exchange struct {
 	sending *sending // the request's body, nil if it has none
 	stale   bool     // it failed on a connection that had served before
 
+	repeats  int  // attempts that net/http made by itself, within those counted above
 	cut      bool // the place's limit was cut because of it
 	handed   bool // the transport has been given the body, and closes it
 	waited   time.Duration

@@ -24,7 +24,7 @@ const (
 //   - There is an attempt left, and the context's deadline leaves the time.
 //
 // A GET or HEAD that a kept connection failed before it brought an answer is repeated
-// by net/http itself, as part of the attempt.
+// by net/http itself, as part of the attempt; the hooks are told (see repeated).
 type retry struct {
 	most   int
 	chance func() float64

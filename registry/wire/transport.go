@@ -19,14 +19,15 @@ type transport struct {
 
 // flight is one attempt on its way.
 type flight struct {
-	x      *exchange
-	began  time.Time
-	proto  string
-	reused bool
-	remote netip.Addr
-	small  int64           // bytes of a body that nobody counts
-	ctx    context.Context //nolint:containedctx // made for the attempt, and ended with it
-	cancel context.CancelCauseFunc
+	x         *exchange
+	began     time.Time
+	proto     string
+	connected bool // to what the rest is about
+	reused    bool
+	remote    netip.Addr
+	small     int64           // bytes of a body that nobody counts
+	ctx       context.Context //nolint:containedctx // made for the attempt, and ended with it
+	cancel    context.CancelCauseFunc
 }
 
 func (t *transport) do(x *exchange) (*http.Response, error) {
@@ -69,7 +70,10 @@ func (t *transport) do(x *exchange) (*http.Response, error) {
 func (t *transport) request(f *flight) (*http.Request, error) {
 	x := f.x
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		f.reused = info.Reused
+		if f.connected {
+			t.repeated(f)
+		}
+		f.connected, f.reused = true, info.Reused
 		f.remote, _ = remote(info.Conn)
 	}}
 	req := x.req.WithContext(httptrace.WithClientTrace(f.ctx, trace))
@@ -94,6 +98,17 @@ func (t *transport) request(f *flight) (*http.Request, error) {
 	req.Body = x.sending
 	req.GetBody = nil // net/http would repeat what is ours to repeat
 	return req, nil
+}
+
+// errClosed is the end of an attempt that net/http did not tell of.
+var errClosed = &unavailableError{errors.New("the kept connection was closed")}
+
+// repeated notes that net/http, which takes a connection for the request once more, has
+// lost the one before.
+func (t *transport) repeated(f *flight) {
+	t.tell.attempt(f, 0, errClosed)
+	f.x.repeats++
+	f.began = time.Now()
 }
 
 // failed returns the error that an attempt without an answer failed with.
