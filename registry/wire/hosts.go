@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -26,6 +27,7 @@ const (
 type host struct {
 	origin Origin
 	lanes  [Upload + 1]*lane
+	noH2   atomic.Bool // it was asked for HTTP/2, and speaks HTTP/1.1
 
 	mu         sync.Mutex
 	paused     time.Time // until then
@@ -38,9 +40,9 @@ type host struct {
 // route is what connections have in common that may serve one another's exchanges.
 // Those that were made where more was within reach serve nobody who has less.
 type route struct {
-	traffic Traffic
-	within  reach
-	proxy   string // its URL; empty for none
+	h2     bool // what they may speak; bodies have connections of HTTP/1.1
+	within reach
+	proxy  string // its URL; empty for none
 }
 
 // hosts are the hosts of a factory.
@@ -117,7 +119,8 @@ func (h *host) closeIdle() {
 
 // transport returns the connections that may serve an exchange.
 func (h *host) transport(x *exchange) (*http.Transport, error) {
-	r := route{traffic: x.traffic, within: x.verdict.reach}
+	h2 := x.traffic == Control && h.origin.Scheme == "https" && !h.noH2.Load()
+	r := route{h2: h2, within: x.verdict.reach}
 	if x.proxy != nil {
 		r.proxy = x.proxy.String()
 	}
@@ -146,21 +149,17 @@ func (f *Factory) newTransport(o Origin, r route, proxy *url.URL) (*http.Transpo
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    connectTimeout,
 		DisableCompression:     true,
-		MaxIdleConnsPerHost:    f.idle(r.traffic),
+		MaxIdleConnsPerHost:    f.opts.Limits.most(),
 		IdleConnTimeout:        idleTimeout,
-		ResponseHeaderTimeout:  headerTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		Protocols:              new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)
-	switch r.traffic {
-	case Control:
+	if r.h2 {
 		t.Protocols.SetHTTP2(true)
 		// A connection that died is found out before a request times out on it.
 		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
-	case Upload:
-		t.ResponseHeaderTimeout = commitTimeout
 	}
 	if proxy != nil {
 		// The operator chose it, and it looks the host up.
@@ -172,16 +171,8 @@ func (f *Factory) newTransport(o Origin, r route, proxy *url.URL) (*http.Transpo
 	return t, nil
 }
 
-// idle returns how many connections are kept: as many as there may be places.
-func (f *Factory) idle(t Traffic) int {
-	switch t {
-	case Download:
-		return f.opts.Limits.Download.Max
-	case Upload:
-		return f.opts.Limits.Upload.Max
-	}
-	return f.opts.Limits.Control.Max
-}
+// most returns how many connections are kept: as many as there may be places.
+func (l Limits) most() int { return l.Control.Max + l.Download.Max + l.Upload.Max }
 
 // tlsConfig returns how to speak TLS with an origin.
 func (f *Factory) tlsConfig(o Origin) (*tls.Config, error) {

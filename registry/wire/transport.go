@@ -28,6 +28,7 @@ type flight struct {
 	small     int64           // bytes of a body that nobody counts
 	ctx       context.Context //nolint:containedctx // made for the attempt, and ended with it
 	cancel    context.CancelCauseFunc
+	patience  patience
 }
 
 func (t *transport) do(x *exchange) (*http.Response, error) {
@@ -44,6 +45,7 @@ func (t *transport) do(x *exchange) (*http.Response, error) {
 	}
 	x.handed = true
 	resp, err := pool.RoundTrip(req)
+	f.patience.end()
 	if err != nil {
 		err = f.failed(err)
 		f.cancel(nil)
@@ -69,13 +71,16 @@ func (t *transport) do(x *exchange) (*http.Response, error) {
 // request returns what the transport of net/http is given.
 func (t *transport) request(f *flight) (*http.Request, error) {
 	x := f.x
-	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		if f.connected {
-			t.repeated(f)
-		}
-		f.connected, f.reused = true, info.Reused
-		f.remote, _ = remote(info.Conn)
-	}}
+	trace := &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			if f.connected {
+				t.repeated(f)
+			}
+			f.connected, f.reused = true, info.Reused
+			f.remote, _ = remote(info.Conn)
+		},
+		WroteRequest: func(httptrace.WroteRequestInfo) { f.patience.begin(x.traffic, f.cancel) },
+	}
 	req := x.req.WithContext(httptrace.WithClientTrace(f.ctx, trace))
 	req.Header = x.header
 	if !hasBody(x.req) {
@@ -118,6 +123,9 @@ func (f *flight) failed(err error) error {
 	if stalled, ok := errors.AsType[*StalledError](context.Cause(f.ctx)); ok {
 		return stalled
 	}
+	if silent, ok := errors.AsType[*silentError](context.Cause(f.ctx)); ok {
+		err = silent
+	}
 	if x.req.Context().Err() != nil {
 		return context.Cause(x.req.Context())
 	}
@@ -140,6 +148,9 @@ func (f *flight) arrived(resp *http.Response) {
 	x.stale = false
 	x.sent.Add(f.small)
 	f.proto = resp.Proto
+	if x.traffic == Control && x.target.Scheme == "https" && resp.ProtoMajor == 1 {
+		x.host.noH2.Store(true)
+	}
 	// The endpoint's own address counts once it has answered, and so has shown its
 	// certificate where it has one: a name alone can be made to point anywhere.
 	if x.target == x.client.endpoint.Origin && x.proxy == nil && f.remote.IsValid() {
