@@ -197,7 +197,7 @@ func syncDir(root *os.Root, name string) error {
 		return err
 	}
 	defer f.Close()
-	if err := syncDirFile(f); err != nil {
+	if err := SyncDirFile(f); err != nil {
 		return fmt.Errorf("syncing the directory %s: %w", strings.TrimSuffix(root.Name(), "/."), err)
 	}
 	return nil
@@ -210,7 +210,7 @@ func syncFile(root *os.Root, name string) error {
 		return err
 	}
 	defer f.Close()
-	if err := syncData(f); err != nil {
+	if err := SyncData(f); err != nil {
 		return fmt.Errorf("syncing %s: %w", name, err)
 	}
 	return nil

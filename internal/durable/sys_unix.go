@@ -19,7 +19,8 @@ func tryLock(f *os.File) (bool, error) {
 	return err == nil, err
 }
 
-func syncDirFile(f *os.File) error { return f.Sync() }
+// SyncDirFile makes the entries of an open directory durable.
+func SyncDirFile(f *os.File) error { return f.Sync() }
 
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 

@@ -30,8 +30,8 @@ func tryLock(f *os.File) (bool, error) {
 	return err == nil, err
 }
 
-// syncDirFile does nothing: a directory cannot be synced, nor needs it to be.
-func syncDirFile(*os.File) error { return nil }
+// SyncDirFile does nothing: a directory cannot be synced, nor needs it to be.
+func SyncDirFile(*os.File) error { return nil }
 
 func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
 

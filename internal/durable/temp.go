@@ -48,7 +48,7 @@ func (t *temp) grown(n int64) {
 // startWriteBack tells the kernel to begin writing the file to disk.
 func (t *temp) startWriteBack() {
 	if t.file != nil && t.size > t.started {
-		startWriteBack(t.file, t.started, t.size-t.started)
+		StartWriteBack(t.file, t.started, t.size-t.started)
 		t.started = t.size
 	}
 }

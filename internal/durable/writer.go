@@ -44,7 +44,7 @@ type File struct {
 type Writer struct {
 	root    *os.Root
 	log     *slog.Logger
-	buffers sync.Pool            // of *[]byte
+	pump    Pump
 	sync    func(*os.File) error // makes a new file's data durable
 	syncDir func(*os.Root, string) error
 	link    func(root *os.Root, from, to string) error
@@ -80,8 +80,7 @@ func NewWriter(root *os.Root, opts Options) *Writer {
 	return &Writer{
 		root:    root,
 		log:     log,
-		buffers: sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }},
-		sync:    syncData,
+		sync:    SyncData,
 		syncDir: syncDir,
 		link:    (*os.Root).Link,
 		wait:    closeWait,

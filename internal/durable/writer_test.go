@@ -95,7 +95,7 @@ func TestNothingIsSeenBeforeItIsSynced(t *testing.T) {
 		for _, name := range []string{"small", "big", "new"} {
 			wantNone(t, filepath.Join(dir, name))
 		}
-		return syncData(f)
+		return SyncData(f)
 	}
 	for _, put := range []func() error{
 		func() error { return w.Create(t.Context(), "new", []byte("new")) },
@@ -170,7 +170,7 @@ func TestCancel(t *testing.T) {
 		sync func(*os.File) error
 		open func(context.Context) (io.ReadCloser, error)
 	}{
-		"while reading": {syncData, func(ctx context.Context) (io.ReadCloser, error) { return io.NopCloser(blocking{ctx}), nil }},
+		"while reading": {SyncData, func(ctx context.Context) (io.ReadCloser, error) { return io.NopCloser(blocking{ctx}), nil }},
 		"while syncing": {func(*os.File) error { <-release; return nil }, reads(big)},
 	} {
 		t.Run(name, func(t *testing.T) {
