@@ -17,6 +17,7 @@ import (
 
 	"github.com/dhowhq/dhow/internal/durable"
 	"github.com/dhowhq/dhow/internal/strictjson"
+	"github.com/dhowhq/dhow/internal/userfile"
 )
 
 // member is a member of a JSON object, with its value as it is written.
@@ -40,11 +41,11 @@ func (p place) edit(ctx context.Context, change func([]member) ([]member, error)
 	}
 	dir, base := filepath.Split(path)
 	if err := os.MkdirAll(filepath.Clean(dir), 0o700); err != nil {
-		return kind(err)
+		return userfile.Kind(err)
 	}
 	root, err := os.OpenRoot(filepath.Clean(dir))
 	if err != nil {
-		return kind(err)
+		return userfile.Kind(err)
 	}
 	defer root.Close()
 	unlock, err := lock(ctx, root, "."+base+".lock")
@@ -81,7 +82,7 @@ func resolve(path string) (string, error) {
 		return target, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return "", kind(err)
+		return "", userfile.Kind(err)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 { //nolint:gosec // the file that was asked for
 		return "", fmt.Errorf("%s is a link to what is not there: %w", path, errdefs.ErrInvalidArgument)
@@ -98,7 +99,7 @@ func lock(ctx context.Context, root *os.Root, name string) (unlock func() error,
 			return nil, err
 		}
 	case !errors.Is(err, fs.ErrExist):
-		return nil, kind(err)
+		return nil, userfile.Kind(err)
 	}
 	return durable.Lock(ctx, root, name)
 }
@@ -108,7 +109,7 @@ func write(root *os.Root, base string, data []byte) error {
 	temp := "." + base + "." + rand.Text()
 	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return kind(err)
+		return userfile.Kind(err)
 	}
 	_, err = f.Write(data)
 	if err == nil {

@@ -150,12 +150,12 @@ func TestHelpersInFiles(t *testing.T) {
 func TestHelperInEnvironment(t *testing.T) {
 	t.Parallel()
 	vars := env{"DHOW_AUTH_CONFIG": `{"credHelpers":{"quay.io":"token"}}`}
-	c, err := New(Options{Root: t.TempDir(), LookupEnv: vars.lookup, LookPath: helpers(t, "token")}).Get(t.Context(), "quay.io", "")
+	c, err := New(Options{Root: t.TempDir(), LookupEnv: vars.Lookup, LookPath: helpers(t, "token")}).Get(t.Context(), "quay.io", "")
 	if err != nil || shown(c) != " refresh="+canary {
 		t.Errorf("%q, %v", shown(c), err)
 	}
 	vars["DHOW_AUTH_CONFIG"] = canary
-	_, err = New(Options{LookupEnv: vars.lookup}).Get(t.Context(), "quay.io", "")
+	_, err = New(Options{LookupEnv: vars.Lookup}).Get(t.Context(), "quay.io", "")
 	checkError(t, err, "credentials in $DHOW_AUTH_CONFIG: document: is not JSON", errdefs.IsInvalidArgument)
 }
 

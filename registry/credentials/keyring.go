@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"os/exec"
 	"runtime"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/containerd/errdefs"
+	"github.com/dhowhq/dhow/internal/userfile"
 )
 
 // FilesHelper stands in Options.Helpers for the files of credentials.
@@ -191,40 +189,11 @@ func (k *Keyring) read(p place) (authFile, error) {
 	return parseFile(p.path, data)
 }
 
-// readFile returns the bytes of a file. Links are followed: the file belongs to
-// whoever runs the program.
+// readFile returns the bytes of a file.
 func readFile(path string) ([]byte, fs.FileInfo, error) {
-	wrap := func(err error) error { return fmt.Errorf("a file of credentials: %w", err) }
-	// A look before the open, which would wait for the writer of a FIFO.
-	info, err := os.Stat(path)
+	data, info, err := userfile.Read(path, maxFile)
 	if err != nil {
-		return nil, nil, wrap(kind(err))
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, wrap(fmt.Errorf("%s is not a file: %w", path, errdefs.ErrInvalidArgument))
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, wrap(kind(err))
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes: %w", path, maxFile, errdefs.ErrResourceExhausted)
-	}
-	if err != nil {
-		return nil, nil, wrap(err)
+		return nil, nil, fmt.Errorf("a file of credentials: %w", err)
 	}
 	return data, info, nil
-}
-
-// kind adds the errdefs kind of a file system error, which names the file.
-func kind(err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrPermissionDenied)
-	}
-	return err
 }

@@ -56,7 +56,7 @@ func TestOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root := test.files.write(t)
+			root := test.files.Write(t)
 			opts := Options{Root: root}
 			vars := env{"HOME": filepath.Join(root, "home"), "XDG_RUNTIME_DIR": filepath.Join(root, "runtime")}
 			for key, value := range test.env {
@@ -66,7 +66,7 @@ func TestOrder(t *testing.T) {
 					vars[key] = filepath.Join(root, value)
 				}
 			}
-			opts.LookupEnv = vars.lookup
+			opts.LookupEnv = vars.Lookup
 			if test.named != "" {
 				opts.AuthFile = filepath.Join(root, test.named)
 			}
@@ -101,7 +101,7 @@ func TestPlaces(t *testing.T) {
 		"a relative XDG":   {goos: "windows", env: env{"HOME": "/h", "XDG_CONFIG_HOME": "x"}, want: []string{"/h/.config/containers/auth.json", "/h/.docker/config.json", "/h/.dockercfg"}},
 	} {
 		uid := 7
-		e := environmentOf(Options{LookupEnv: test.env.lookup, Root: "/r", UID: &uid})
+		e := environmentOf(Options{LookupEnv: test.env.Lookup, Root: "/r", UID: &uid})
 		e.goos = test.goos
 		var got []string
 		for _, p := range e.places("") {
@@ -116,7 +116,7 @@ func TestPlaces(t *testing.T) {
 // TestReading shows what is done about files that cannot or should not be read.
 func TestReading(t *testing.T) {
 	t.Parallel()
-	root := tree{"dir/x": "", "open.json": `{"auths":{"quay.io":{"auth":"` + basic(canary) + `"}}}`}.write(t)
+	root := tree{"dir/x": "", "open.json": `{"auths":{"quay.io":{"auth":"` + basic(canary) + `"}}}`}.Write(t)
 	if _, err := New(Options{AuthFile: filepath.Join(root, "dir")}).Get(t.Context(), "quay.io", ""); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("a directory: %v", err)
 	}

@@ -87,7 +87,7 @@ func TestSave(t *testing.T) {
 			if test.credential.IsEmpty() {
 				test.credential = password("me")
 			}
-			file := filepath.Join(tree{test.name: test.file}.write(t), test.name)
+			file := filepath.Join(tree{test.name: test.file}.Write(t), test.name)
 			k := New(Options{AuthFile: file})
 			where, err := k.Save(t.Context(), test.registry, test.credential)
 			if err != nil || where != file {
@@ -133,7 +133,7 @@ func TestErase(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root := tree{"auth.json": test.file}.write(t)
+			root := tree{"auth.json": test.file}.Write(t)
 			file := filepath.Join(root, "auth.json")
 			if test.file == "-" {
 				if err := os.Remove(file); err != nil {
@@ -279,7 +279,7 @@ func TestModes(t *testing.T) {
 		}
 		return info.Mode()
 	}
-	root := tree{"open.json": "{}", "closed.json": "{}", "kept.json": "{}", "target/real.json": "{}"}.write(t)
+	root := tree{"open.json": "{}", "closed.json": "{}", "kept.json": "{}", "target/real.json": "{}"}.Write(t)
 	in := func(name string) string { return filepath.Join(root, name) }
 	save := func(name string) error {
 		_, err := New(Options{AuthFile: in(name)}).Save(t.Context(), "quay.io", password("me"))

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dhowhq/dhow/internal/testtree"
 )
 
 // canary is what must be in no message.
@@ -142,36 +144,15 @@ func helpers(t *testing.T, names ...string) (look func(string) (string, error)) 
 	}
 }
 
-// tree is a file system: contents by path.
-type tree map[string]string
-
-func (files tree) write(t *testing.T) (root string) {
-	t.Helper()
-	root = t.TempDir()
-	for name, content := range files {
-		file := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
-// env is an environment.
-type env map[string]string
-
-func (e env) lookup(key string) (string, bool) {
-	v, ok := e[key]
-	return v, ok
-}
+type (
+	tree = testtree.Tree
+	env  = testtree.Env
+)
 
 // one returns options that know of one file alone.
 func one(t *testing.T, content string) Options {
 	t.Helper()
-	return Options{AuthFile: filepath.Join(tree{"auth.json": content}.write(t), "auth.json")}
+	return Options{AuthFile: filepath.Join(tree{"auth.json": content}.Write(t), "auth.json")}
 }
 
 func logTo(log *strings.Builder) *slog.Logger {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/dhowhq/dhow/internal/userfile"
 )
 
 // ClientCert is a certificate that the client shows, and its key: two PEM files,
@@ -90,7 +92,7 @@ func readCerts(dir string, log *slog.Logger) (TLS, error) {
 		return TLS{}, nil
 	}
 	if err != nil {
-		return TLS{}, fmt.Errorf("reading certificates: %w", kind(err))
+		return TLS{}, fmt.Errorf("reading certificates: %w", userfile.Kind(err))
 	}
 	var t TLS
 	files := map[string]bool{}

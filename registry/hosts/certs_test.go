@@ -119,7 +119,7 @@ func TestConnect(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			opts := options(test.files.write(t), nil)
+			opts := options(test.files.Write(t), nil)
 			opts.Verify = test.verify
 			endpoints, err := mustLoad(t, opts).Endpoints(mustParse(t, host+"/a"), Pull)
 			if err != nil {
@@ -153,7 +153,7 @@ func TestBadCertificates(t *testing.T) {
 	ca := newAuthority(t)
 	cert, key := ca.issue(t)
 	_, otherKey := ca.issue(t)
-	root := tree{"ca.crt": ca.pem, "me.cert": cert, "me.key": key, "other.key": otherKey, "text": "canary", "large": strings.Repeat("x", 1<<20+1)}.write(t)
+	root := tree{"ca.crt": ca.pem, "me.cert": cert, "me.key": key, "other.key": otherKey, "text": "canary", "large": strings.Repeat("x", 1<<20+1)}.Write(t)
 	in := func(name string) string { return filepath.Join(root, name) }
 	for name, test := range map[string]struct {
 		tls  TLS
@@ -184,7 +184,7 @@ func TestForbiddenCertificates(t *testing.T) {
 	}
 	const dir = "etc/docker/certs.d/example.com"
 	var logged strings.Builder
-	root := tree{dir + "/ca.crt": "", "etc/containers/certs.d/example.com/ca.crt": ""}.write(t)
+	root := tree{dir + "/ca.crt": "", "etc/containers/certs.d/example.com/ca.crt": ""}.Write(t)
 	for _, forbidden := range []string{dir, "etc/containers/certs.d"} {
 		forbidden = filepath.Join(root, forbidden)
 		if err := os.Chmod(forbidden, 0); err != nil {

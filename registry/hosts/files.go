@@ -3,7 +3,6 @@ package hosts
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -12,49 +11,23 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/containerd/errdefs"
+	"github.com/dhowhq/dhow/internal/userfile"
 )
 
 // maxFile is how large a configuration file or certificate may be.
 const maxFile = 1 << 20
 
-// readFile returns a file's bytes. Links are followed: configuration belongs to
-// whoever runs the program.
+// readFile returns the bytes of a file of configuration.
 func readFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, kind(err)
+		return nil, userfile.Kind(err)
 	}
 	if null, err := os.Stat(os.DevNull); err == nil && os.SameFile(info, null) {
 		return nil, nil // the usual way to hide a file of a package
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file: %w", name, errdefs.ErrInvalidArgument)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, kind(err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("%s has more than %d bytes: %w", name, maxFile, errdefs.ErrResourceExhausted)
-	}
-	return data, nil
-}
-
-// kind adds the errdefs kind of a file system error, which names the file.
-func kind(err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrPermissionDenied)
-	}
-	return err
+	data, _, err := userfile.Read(name, maxFile)
+	return data, err
 }
 
 // readDir returns the entries of a directory, by name; none if there is none.
@@ -64,7 +37,7 @@ func readDir(name string) ([]fs.DirEntry, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, kind(err)
+		return nil, userfile.Kind(err)
 	}
 	return entries, nil
 }
@@ -113,7 +86,7 @@ func (p places) registriesFiles(named string) ([]string, error) {
 				files = append(files, file)
 				break
 			} else if !errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("reading the configuration of registries: %w", kind(err))
+				return nil, fmt.Errorf("reading the configuration of registries: %w", userfile.Kind(err))
 			}
 		}
 		dropIns, err := p.dropIns()

@@ -3,13 +3,13 @@ package hosts
 import (
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dhowhq/dhow/internal/testtree"
 	"github.com/dhowhq/dhow/ref"
 )
 
@@ -20,31 +20,10 @@ const (
 	system = "etc/containers/registries.conf"
 )
 
-// tree is a file system: contents by path.
-type tree map[string]string
-
-func (files tree) write(t *testing.T) (root string) {
-	t.Helper()
-	root = t.TempDir()
-	for name, content := range files {
-		file := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
-// env is an environment.
-type env map[string]string
-
-func (e env) lookup(key string) (string, bool) {
-	v, ok := e[key]
-	return v, ok
-}
+type (
+	tree = testtree.Tree
+	env  = testtree.Env
+)
 
 // options are those of a machine that has these files alone.
 func options(root string, log *strings.Builder) Options {

@@ -143,7 +143,7 @@ func TestHostsTOML(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			check(t, options(tree{exampleHosts: test.hosts}.write(t), nil), test.rows...)
+			check(t, options(tree{exampleHosts: test.hosts}.Write(t), nil), test.rows...)
 		})
 	}
 }
@@ -191,7 +191,7 @@ func TestBadHostsTOML(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := mustLoad(t, options(tree{exampleHosts: test.hosts}.write(t), nil))
+			c := mustLoad(t, options(tree{exampleHosts: test.hosts}.Write(t), nil))
 			_, err := c.Endpoints(mustParse(t, "example.com/a"), Pull)
 			if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(err.Error(), "hosts.toml") || !errdefs.IsInvalidArgument(err) {
 				t.Fatalf("got %v, want %q", err, test.err)
@@ -211,7 +211,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	opts := options(tree{exampleHosts: `
 		proxy = "http://user:canary@proxy.test"
 		[header]
-		Authorization = "Bearer canary"`}.write(t), &log)
+		Authorization = "Bearer canary"`}.Write(t), &log)
 	endpoints, err := mustLoad(t, opts).Endpoints(mustParse(t, "example.com/a"), Pull)
 	if err != nil {
 		t.Fatal(err)

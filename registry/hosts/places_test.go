@@ -56,14 +56,14 @@ func TestPlaces(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root := test.files.write(t)
+			root := test.files.Write(t)
 			opts := options(root, nil)
 			opts.UID = &test.uid
 			vars := env{"HOME": filepath.Join(root, "home")}
 			for key, file := range test.env {
 				vars[key] = filepath.Join(root, file)
 			}
-			opts.LookupEnv = vars.lookup
+			opts.LookupEnv = vars.Lookup
 			if test.named != "" {
 				opts.RegistriesConf = filepath.Join(root, test.named)
 			}
@@ -93,7 +93,7 @@ func TestUserPlaces(t *testing.T) {
 		"XDG_CONFIG_HOME":     {env: env{"HOME": "/h", "XDG_CONFIG_HOME": "/x"}, want: "/x/containers"},
 		"XDG, but not a root": {env: env{"HOME": "/h", "XDG_CONFIG_HOME": "x"}, want: "/h/.config/containers"},
 	} {
-		if got := placesOf(Options{LookupEnv: test.env.lookup, Home: test.home}).user; filepath.ToSlash(got) != test.want {
+		if got := placesOf(Options{LookupEnv: test.env.Lookup, Home: test.home}).user; filepath.ToSlash(got) != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
@@ -132,7 +132,7 @@ func TestMerge(t *testing.T) {
 			[[registry.mirror]]
 			location = "one.local"`,
 		"etc/containers/registries.conf.d/2.conf": `credential-helpers = ["containers-auth.json", "ecr-login"]`,
-	}.write(t)
+	}.Write(t)
 	opts := options(root, nil)
 	check(t, opts,
 		asked{name: "example.com/a", want: []string{"https://one.local/v2 a:latest mirror", "https://example.com/v2 a:latest"}},
@@ -157,12 +157,12 @@ func TestMerge(t *testing.T) {
 // error and not an empty configuration.
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
-	root := tree{"x": ""}.write(t)
+	root := tree{"x": ""}.Write(t)
 	missing := filepath.Join(root, "missing.conf")
 	for name, opts := range map[string]Options{
 		"a named file":       {RegistriesConf: missing},
-		"the environment's":  {LookupEnv: env{"CONTAINERS_REGISTRIES_CONF": missing}.lookup},
-		"the override":       {LookupEnv: env{"CONTAINERS_REGISTRIES_CONF_OVERRIDE": missing}.lookup},
+		"the environment's":  {LookupEnv: env{"CONTAINERS_REGISTRIES_CONF": missing}.Lookup},
+		"the override":       {LookupEnv: env{"CONTAINERS_REGISTRIES_CONF_OVERRIDE": missing}.Lookup},
 		"relative, no less":  {RegistriesConf: "missing.conf"},
 		"in a missing place": {RegistriesConf: filepath.Join(root, "a", "b")},
 	} {
@@ -178,7 +178,7 @@ func TestUnreadable(t *testing.T) {
 		return // who may read everything
 	}
 	for _, name := range []string{system, "etc/containers/registries.conf.d/1.conf"} {
-		root := tree{name: searching("a.test")}.write(t)
+		root := tree{name: searching("a.test")}.Write(t)
 		if err := os.Chmod(filepath.Join(root, name), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +194,7 @@ func TestHiddenDropIn(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs a link to a device")
 	}
-	root := tree{"usr/share/containers/registries.conf.d/1.conf": searching("a.test"), "etc/containers/registries.conf.d/2.conf": ""}.write(t)
+	root := tree{"usr/share/containers/registries.conf.d/1.conf": searching("a.test"), "etc/containers/registries.conf.d/2.conf": ""}.Write(t)
 	if err := os.Symlink(os.DevNull, filepath.Join(root, "etc/containers/registries.conf.d/1.conf")); err != nil {
 		t.Fatal(err)
 	}

@@ -177,9 +177,9 @@ func TestPrecedence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root := test.files.write(t)
+			root := test.files.Write(t)
 			opts := options(root, nil)
-			opts.LookupEnv = env{"HOME": filepath.Join(root, "home")}.lookup
+			opts.LookupEnv = env{"HOME": filepath.Join(root, "home")}.Lookup
 			check(t, opts, test.rows...)
 		})
 	}
@@ -196,7 +196,7 @@ func TestOptions(t *testing.T) {
 		"mine/b.cert":                          "",
 		"mine/b.key":                           "",
 		"dirs/one/example.com/hosts.toml":      "[host.\"https://one.test\"]",
-	}.write(t)
+	}.Write(t)
 	const ca = " ca=etc/docker/certs.d/example.com/a.crt"
 	const mine = " ca=mine/b.crt client=mine/b.cert+mine/b.key"
 	for name, test := range map[string]struct {
@@ -244,7 +244,7 @@ func TestOptions(t *testing.T) {
 func TestReadOnce(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	root := tree{exampleHosts: "colour = 1", "etc/containerd/certs.d/bad.test/hosts.toml": "]"}.write(t)
+	root := tree{exampleHosts: "colour = 1", "etc/containerd/certs.d/bad.test/hosts.toml": "]"}.Write(t)
 	c := mustLoad(t, options(root, &log))
 	for range 3 {
 		if _, err := c.Endpoints(mustParse(t, "example.com/a"), Pull); err != nil {

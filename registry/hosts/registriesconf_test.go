@@ -277,7 +277,7 @@ func TestRegistriesConf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			check(t, options(tree{system: test.conf}.write(t), nil), test.rows...)
+			check(t, options(tree{system: test.conf}.Write(t), nil), test.rows...)
 		})
 	}
 }
@@ -344,7 +344,7 @@ func TestBadRegistriesConf(t *testing.T) {
 			if kind == nil {
 				kind = errdefs.IsInvalidArgument
 			}
-			_, err := Load(options(tree{system: test.conf}.write(t), nil))
+			_, err := Load(options(tree{system: test.conf}.Write(t), nil))
 			if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(err.Error(), "registries.conf") {
 				t.Fatalf("got %v, want %q", err, test.err)
 			}
@@ -375,7 +375,7 @@ func TestIgnored(t *testing.T) {
 		[[registry]]
 		location = "nodots"
 		[other]
-		y = 1`}.write(t)
+		y = 1`}.Write(t)
 	check(t, options(root, &log), asked{name: "example.com/a:v1", want: []string{"https://one.local/v2 a:v1 mirror", "https://example.com/v2 a:v1"}})
 	for _, want := range []string{
 		"line=2 key=future", "line=6 key=registry[0].colour", "line=9 key=registry[0].mirror[0].extra", "line=13 key=other", "prefix=nodots",

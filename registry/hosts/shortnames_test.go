@@ -37,7 +37,7 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			all, err := mustLoad(t, options(tree{system: test.conf}.write(t), nil)).Resolve(test.short)
+			all, err := mustLoad(t, options(tree{system: test.conf}.Write(t), nil)).Resolve(test.short)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestResolve(t *testing.T) {
 			}
 		})
 	}
-	c := mustLoad(t, options(tree{system: conf}.write(t), nil))
+	c := mustLoad(t, options(tree{system: conf}.Write(t), nil))
 	if _, err := c.Resolve("UPPER"); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("a bad name: %v", err)
 	}
