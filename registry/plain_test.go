@@ -39,6 +39,17 @@ func TestPlainHTTP(t *testing.T) {
 		}
 		want(t, s, "GET /v2/app/manifests/v1")
 	})
+	t.Run("one with TLS that hangs up on what is none", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(answer)
+		s.Listener = &onlyTLS{s.Listener}
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		if err := get(t, s, insecure(s.host())); err != nil {
+			t.Error(err)
+		}
+		want(t, s, "GET /v2/app/manifests/v1")
+	})
 	t.Run("http is not tried for others", func(t *testing.T) {
 		t.Parallel()
 		s := listen(t, answer)
@@ -108,4 +119,33 @@ func TestSettlingTogether(t *testing.T) {
 	if failed > 17 { // one by TLS
 		t.Errorf("%d connections: TLS was tried more than once", failed)
 	}
+}
+
+// onlyTLS closes connections that do not begin as TLS does.
+type onlyTLS struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l *onlyTLS) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &onlyTLSConn{Conn: c}, nil
+}
+
+type onlyTLSConn struct {
+	net.Conn
+	begun bool
+}
+
+// Read implements net.Conn.
+func (c *onlyTLSConn) Read(p []byte) (int, error) {
+	const handshake = 22
+	n, err := c.Conn.Read(p)
+	if !c.begun && n > 0 && p[0] != handshake {
+		_ = c.Close()
+		return 0, net.ErrClosed
+	}
+	c.begun = true
+	return n, err
 }

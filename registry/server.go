@@ -1,12 +1,15 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -167,10 +170,21 @@ func (e *endpoint) settle(req *http.Request, h how) (*http.Response, error) {
 }
 
 // first sends a request once by https and, if there is no TLS, once by http. To ask
-// with the request itself costs none beside it.
+// with the request itself costs none beside it. A server on this machine is asked the
+// other way round: there it is http as a rule, and nobody is between.
 func (e *endpoint) first(req *http.Request, h how) (*http.Response, error) {
 	s := e.server
 	h.once = true
+	if s.secure.origin.IsLoopback() && s.secure.origin.Port == s.plain.origin.Port {
+		resp, err := e.by(s.plain, req, h)
+		if !wantsTLS(resp, err) {
+			s.settled.Store(asPlain)
+			return resp, err
+		}
+		if req, err = rewound(req); err != nil {
+			return nil, err
+		}
+	}
 	resp, err := e.by(s.secure, req, h)
 	if err == nil || isResponse(err) {
 		s.settled.Store(asSecure)
@@ -190,6 +204,29 @@ func (e *endpoint) first(req *http.Request, h how) (*http.Response, error) {
 		return resp, plainErr
 	}
 	return nil, err
+}
+
+// wantsTLS reports whether what came by http may be how a server for https takes that:
+// no answer, or one that says so. It reads the answer then, and closes it.
+func wantsTLS(resp *http.Response, err error) bool {
+	if err != nil || resp.StatusCode != http.StatusBadRequest {
+		return err != nil && unreachable(err)
+	}
+	const most = 4 << 10
+	text, err := io.ReadAll(io.LimitReader(resp.Body, most))
+	says := strings.ToLower(string(text))
+	if err == nil && (strings.Contains(says, "https") || strings.Contains(says, "ssl-enabled")) {
+		_ = resp.Body.Close() // nobody wants the rest
+		return true
+	}
+	resp.Body = &prefixedBody{Reader: io.MultiReader(bytes.NewReader(text), resp.Body), Closer: resp.Body}
+	return false
+}
+
+// prefixedBody is a body of which some was read already.
+type prefixedBody struct {
+	io.Reader
+	io.Closer
 }
 
 // noTLS reports whether a connection by https failed because there was no TLS.

@@ -59,6 +59,13 @@ func (o Origin) HostPort() string {
 	return net.JoinHostPort(o.Host, strconv.Itoa(int(o.Port)))
 }
 
+// IsLoopback reports whether the host is this machine by its name: localhost, or a
+// loopback address. Where another name leads is not looked up.
+func (o Origin) IsLoopback() bool {
+	addr, err := netip.ParseAddr(o.Host)
+	return err == nil && addr.IsLoopback() || o.Host == "localhost" || strings.HasSuffix(o.Host, ".localhost")
+}
+
 // authority returns the host, with its port unless that is the scheme's own.
 func (o Origin) authority() string {
 	if o.Port != defaultPort(o.Scheme) {
