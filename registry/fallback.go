@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/pause"
 	"github.com/dhowhq/dhow/registry/hosts"
 	"github.com/dhowhq/dhow/registry/wire"
 )
@@ -141,12 +142,10 @@ type change func(list *image.List) (*image.List, error)
 // seen there.
 func (r *Repository) relist(ctx context.Context, e *endpoint, subject digest.Digest, change change) error {
 	// Not to overwrite ourselves.
-	select {
-	case <-e.session.listing:
-		defer func() { e.session.listing <- struct{}{} }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := e.session.listing.take(ctx); err != nil {
+		return err
 	}
+	defer e.session.listing.give()
 	for round := range maxRounds {
 		list, err := r.fallback(ctx, e, subject, false)
 		if err == nil {
@@ -160,22 +159,10 @@ func (r *Repository) relist(ctx context.Context, e *endpoint, subject digest.Dig
 		}
 		if round > 0 {
 			// Others were faster, or after us.
-			if err := pause(ctx, rand.N(time.Duration(round)*100*time.Millisecond)); err != nil { //nolint:gosec // no secret
+			if err := pause.For(ctx, rand.N(time.Duration(round)*100*time.Millisecond)); err != nil { //nolint:gosec // no secret
 				return err
 			}
 		}
 	}
 	return fmt.Errorf("the tag %s was overwritten %d times by others: %w", fallbackTag(subject), maxRounds, errdefs.ErrUnavailable)
-}
-
-// pause waits.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

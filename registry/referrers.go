@@ -115,15 +115,13 @@ func (r *Repository) api(ctx context.Context, e *endpoint, l *referrerList, once
 // has the referrers API. Who goes on calls what it returns.
 func (s *server) findReferrers(ctx context.Context) (found func(), err error) {
 	if s.referrers.Load() == unknown {
-		select {
-		case <-s.finding:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := s.finding.take(ctx); err != nil {
+			return nil, err
 		}
 		if s.referrers.Load() == unknown {
-			return func() { s.finding <- struct{}{} }, nil
+			return s.finding.give, nil
 		}
-		s.finding <- struct{}{}
+		s.finding.give()
 	}
 	return func() {}, nil
 }

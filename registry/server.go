@@ -2,7 +2,6 @@ package registry
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -25,12 +24,12 @@ type server struct {
 
 	impatient bool // there are no further attempts anyway
 
-	settled  atomic.Int32  // asUnknown, asSecure or asPlain
-	settling chan struct{} // holds one token: who takes it finds out which
+	settled  atomic.Int32 // asUnknown, asSecure or asPlain
+	settling turn         // to find out which
 
-	referrers atomic.Int32  // support for the referrers API
-	finding   chan struct{} // holds one token: who takes it finds that out
-	heads     atomic.Int32  // whether a 404 to HEAD means what it says
+	referrers atomic.Int32 // support for the referrers API
+	finding   turn         // to find that out
+	heads     atomic.Int32 // whether a 404 to HEAD means what it says
 
 	mu       sync.Mutex
 	sessions map[string]*session // by repository
@@ -67,9 +66,7 @@ func (c *Client) server(at hosts.Endpoint) (*server, error) {
 	if s := c.servers[key]; s != nil {
 		return s, nil
 	}
-	s := &server{settling: make(chan struct{}, 1), finding: make(chan struct{}, 1), sessions: map[string]*session{}, warnings: map[string]bool{}}
-	s.settling <- struct{}{}
-	s.finding <- struct{}{}
+	s := &server{settling: newTurn(), finding: newTurn(), sessions: map[string]*session{}, warnings: map[string]bool{}}
 	s.impatient = c.opts.Wire.Attempts < 0 || c.opts.Wire.Attempts == 1
 	var err error
 	if s.secure, err = c.route(at, at.Scheme); err != nil {
@@ -147,17 +144,15 @@ func (s *server) noteWarning(text string) bool {
 // that come meanwhile after it.
 func (e *endpoint) settle(req *http.Request, h how) (*http.Response, error) {
 	s := e.server
-	select {
-	case <-s.settling:
-	case <-req.Context().Done():
-		return nil, context.Cause(req.Context())
+	if err := s.settling.take(req.Context()); err != nil {
+		return nil, err
 	}
 	if s.settled.Load() != asUnknown {
-		s.settling <- struct{}{}
+		s.settling.give()
 		return e.send(req, h)
 	}
 	resp, err := e.first(req, h)
-	s.settling <- struct{}{}
+	s.settling.give()
 	if err == nil || h.once || s.impatient || !isTransient(err) || ended(req.Context()) {
 		return resp, err
 	}

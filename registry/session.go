@@ -20,7 +20,7 @@ import (
 type session struct {
 	repository string
 	store      credentials.Store
-	listing    chan struct{} // holds one token: who takes it writes lists of referrers
+	listing    turn // to write lists of referrers
 
 	mu      sync.Mutex
 	scheme  auth.Scheme
@@ -37,9 +37,8 @@ type fetch struct {
 }
 
 func newSession(repository string, store credentials.Store) *session {
-	s := &session{repository: repository, store: store, listing: make(chan struct{}, 1)}
+	s := &session{repository: repository, store: store, listing: newTurn()}
 	s.tokens, s.fetches = map[string]string{}, map[string]*fetch{}
-	s.listing <- struct{}{}
 	return s
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/dhowhq/dhow/internal/pause"
 )
 
 // maxTries is how often in a row something is tried that makes no progress, unless the
@@ -29,12 +31,5 @@ func (r *Repository) pause(ctx context.Context, try int) error {
 		return context.Cause(ctx)
 	}
 	const doubled = 8
-	t := time.NewTimer(r.wait << min(try-2, doubled))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return pause.For(ctx, r.wait<<min(try-2, doubled))
 }

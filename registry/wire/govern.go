@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/dhowhq/dhow/internal/pause"
 )
 
 // govern waits for a place on the host, and keeps it until the answer was read.
@@ -62,12 +64,5 @@ func sleep(ctx context.Context, d time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return fmt.Errorf("a wait of %s would not end before the deadline: %w", d.Round(time.Millisecond), context.DeadlineExceeded)
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return pause.For(ctx, d)
 }
