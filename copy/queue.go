@@ -7,7 +7,7 @@ import (
 
 // Nodes of at least this size are large: only half of the workers may be busy
 // with them, so that small ones, and with them whole manifests, get through.
-const large = 1 << 20
+const large = 4 << 20
 
 // queue hands out the operations of a plan, each when its children are done:
 // documents first, then large blobs from the largest down, and small ones beside
@@ -36,10 +36,10 @@ type task struct {
 	over    bool
 }
 
-// newQueue makes the queue of a plan. parallel 0 means 8.
+// newQueue makes the queue of a plan. parallel 0 means 16.
 func newQueue(plan *Plan, parallel int) *queue {
 	if parallel == 0 {
-		parallel = 8
+		parallel = 16
 	}
 	q := &queue{workers: min(parallel, max(len(plan.Ops), 1)), tasks: make([]task, len(plan.Ops)), left: len(plan.Ops)}
 	q.cond.L = &q.mu

@@ -69,7 +69,7 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	f.dest.registry.add(cmd, "dest-", "the destination's")
 	addAuthFile(cmd, &f.source.registry, &f.dest.registry)
 	flags.BoolVar(&f.source.lastWins, "last-wins", false, lastWinsUsage)
-	flags.IntVar(&f.parallel, "parallel", 0, "move `N` descriptors at once (default 8)")
+	flags.IntVar(&f.parallel, "parallel", 0, "move `N` descriptors at once (default 16)")
 	flags.StringVar(&f.receipt, "receipt", "", "write to this `FILE` what became of every descriptor, as JSON; - is standard output")
 	flags.BoolVar(&f.json, "json", false, "write the receipt, or with --dry-run the plan, to standard output instead of a line")
 	flags.StringVar(&f.progress, "progress", string(progress.Auto), "show progress on standard error as `MODE`: bars, plain (lines), json (lines), none, or auto: bars on a terminal, else plain")
