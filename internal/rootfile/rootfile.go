@@ -135,14 +135,15 @@ func Read(root *os.Root, name string, limit int64) ([]byte, error) {
 }
 
 func wrongKind(root *os.Root, name string, info fs.FileInfo, want string) error {
-	return fmt.Errorf("%s in %s is %s, not %s: %w", name, root.Name(), describe(info.Mode()), want, errdefs.ErrInvalidArgument)
+	return fmt.Errorf("%s in %s is %s, not %s: %w", name, root.Name(), Describe(info.Mode()), want, errdefs.ErrInvalidArgument)
 }
 
 func changed(root *os.Root, name string) error {
 	return fmt.Errorf("%s in %s was replaced while it was opened: %w", name, root.Name(), errdefs.ErrInvalidArgument)
 }
 
-func describe(mode fs.FileMode) string {
+// Describe says what a file of that mode is, with its article.
+func Describe(mode fs.FileMode) string {
 	switch mode.Type() {
 	case fs.ModeDir:
 		return "a directory"
