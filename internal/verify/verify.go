@@ -60,6 +60,22 @@ func (v *Verifier) Room(n int) int {
 	return n
 }
 
+// Clone returns a Verifier that has seen the same bytes, and goes on by itself. A hash
+// that cannot be cloned is errdefs.ErrNotImplemented; those of the standard library can.
+func (v *Verifier) Clone() (*Verifier, error) {
+	state, ok := v.hash.(hash.Cloner)
+	if !ok {
+		return nil, fmt.Errorf("cloning the hash of %s: %w", v.want, errdefs.ErrNotImplemented)
+	}
+	again, err := state.Clone()
+	if err != nil {
+		return nil, fmt.Errorf("cloning the hash of %s after %d bytes: %w", v.want, v.seen, err)
+	}
+	clone := *v
+	clone.hash = again
+	return &clone, nil
+}
+
 // Seen returns the number of bytes written so far.
 func (v *Verifier) Seen() int64 { return v.seen }
 

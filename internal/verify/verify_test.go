@@ -94,3 +94,32 @@ func TestRoom(t *testing.T) {
 		})
 	}
 }
+
+func TestClone(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {
+		v, err := verify.New(alg.FromString("one and two"), 11)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func(v *verify.Verifier, text string) {
+			t.Helper()
+			if _, err := io.WriteString(v, text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(v, "one ")
+		clone, err := v.Clone()
+		if err != nil || clone.Seen() != 4 {
+			t.Fatalf("%s: a clone that has seen %d bytes, %v", alg, clone.Seen(), err)
+		}
+		write(v, "or none")
+		write(clone, "and two")
+		if err := clone.Finish(); err != nil {
+			t.Errorf("%s: the clone: %v", alg, err)
+		}
+		if err := v.Finish(); !errors.Is(err, errdefs.ErrDataLoss) {
+			t.Errorf("%s: what was cloned: %v", alg, err)
+		}
+	}
+}

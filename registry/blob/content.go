@@ -124,7 +124,7 @@ func (c *content) complete(err error) error {
 		return c.fail(err)
 	}
 	if c.hash != nil {
-		if err := c.hash.check(); err != nil {
+		if err := c.hash.Finish(); err != nil {
 			return c.fail(err)
 		}
 	}

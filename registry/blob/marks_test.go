@@ -27,11 +27,11 @@ func TestMarks(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 25 {
-			to := m.at + chance.Int64N(p.size-m.at+1)
-			if _, err := m.Write(all[m.at:to]); err != nil {
+			to := m.Seen() + chance.Int64N(p.size-m.Seen()+1)
+			if _, err := m.Write(all[m.Seen():to]); err != nil {
 				t.Fatal(err)
 			}
-			back := chance.Int64N(m.at + 1)
+			back := chance.Int64N(m.Seen() + 1)
 			at, err := m.back(back)
 			if err != nil || at > back || back-at > max(markEvery, p.size/500) {
 				t.Fatalf("seed %d: back to %d is at %d, %v", seed, back, at, err)
@@ -40,13 +40,13 @@ func TestMarks(t *testing.T) {
 				t.Fatalf("seed %d: %d marks", seed, len(m.kept))
 			}
 		}
-		if _, err := m.Write(all[m.at:]); err != nil {
+		if _, err := m.Write(all[m.Seen():]); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.check(); err != nil {
+		if err := m.Finish(); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 		}
-		if _, err := m.back(100); err != nil || !errdefs.IsDataLoss(m.check()) {
+		if _, err := m.back(100); err != nil || !errdefs.IsDataLoss(m.Finish()) {
 			t.Errorf("a beginning is taken for the whole: %v", err)
 		}
 	}
