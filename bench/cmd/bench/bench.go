@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -79,13 +80,13 @@ func (o options) measure(ctx context.Context, scenarios []scenario.Scenario, out
 	return results, report.Targets(out, results)
 }
 
-// failures is an error if a tool has failed anywhere.
+// failures is an error if a tool has failed anywhere, or its requests are not known.
 func failures(results []run.Result) error {
 	var errs []error
 	for _, result := range results {
 		for _, cell := range result.Cells {
-			if cell.Failure != "" {
-				errs = append(errs, fmt.Errorf("%s, %s: %s", result.Scenario.Name, cell.ID, cell.Failure))
+			if failure := cmp.Or(cell.Failure, cell.Uncounted); failure != "" {
+				errs = append(errs, fmt.Errorf("%s, %s: %s", result.Scenario.Name, cell.ID, failure))
 			}
 		}
 	}

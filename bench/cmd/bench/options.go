@@ -38,15 +38,7 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	flags.BoolVar(&o.requests, "requests", true, "run each tool once more to count its requests")
 	flags.DurationVar(&o.timeout, "timeout", 2*time.Minute, "a run that takes `LONGER` has failed")
 	flags.StringVar(&o.dhow, "dhow", "../bin/dhow", "the `BINARY` that is measured as dhow")
-	flags.Func("also", "measure another dhow as well, `NAME=BINARY`; may be repeated", func(value string) error {
-		name, binary, ok := strings.Cut(value, "=")
-		if !ok {
-			return errors.New("want NAME=BINARY")
-		}
-		binary, err := filepath.Abs(binary)
-		o.also = append(o.also, tools.Dhow(name, binary))
-		return err
-	})
+	flags.Func("also", "measure another dhow as well, or one with flags of copy, `NAME=BINARY [FLAG...]`; may be repeated", o.addDhow)
 	flags.StringVar(&o.dir, "dir", ".", "the `DIR` of the benchmarks' module")
 	flags.StringVar(&o.binaries, "bin", "bin", "the `DIR` for what is built")
 	flags.StringVar(&o.work, "work", "work", "the `DIR` for images, registries and reports")
@@ -68,13 +60,24 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	return o, nil
 }
 
+func (o *options) addDhow(value string) error {
+	name, command, ok := strings.Cut(value, "=")
+	words := strings.Fields(command)
+	if !ok || len(words) == 0 {
+		return errors.New("want NAME=BINARY [FLAG...]")
+	}
+	binary, err := filepath.Abs(words[0])
+	o.also = append(o.also, tools.Dhow(name, binary, words[1:]...))
+	return err
+}
+
 // choose returns the scenarios that were asked for.
 func (o options) choose() ([]scenario.Scenario, error) {
 	var chosen []scenario.Scenario
 	for _, s := range scenario.All() {
 		if ok, err := matches(o.scenarios, s.Name); err != nil {
 			return nil, err
-		} else if ok {
+		} else if ok && (o.scenarios != "" || !s.Extra) {
 			chosen = append(chosen, s)
 		}
 	}

@@ -43,40 +43,54 @@ func build(ctx context.Context, image *Image) error {
 	if err := os.MkdirAll(filepath.Join(image.Layout, ocispec.ImageBlobsDir, digest.Canonical.String()), 0o755); err != nil {
 		return err
 	}
-	index := ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2},
-		MediaType: ocispec.MediaTypeImageIndex,
-		Manifests: []ocispec.Descriptor{},
-	}
-	for _, platform := range platforms[:max(1, spec.Platforms)] {
-		desc, err := image.instance(ctx, platform)
+	if spec.Tags == 0 {
+		root, err := image.root(ctx, "")
 		if err != nil {
 			return err
 		}
-		image.Manifests = append(image.Manifests, desc)
-		desc.Platform = &platform
-		index.Manifests = append(index.Manifests, desc)
+		image.Tags = []Tagged{{Name: Tag, Root: root}}
 	}
-	image.Root = image.Manifests[0]
-	if spec.Platforms > 0 {
-		root, err := image.document(ocispec.MediaTypeImageIndex, index)
+	for n := range spec.Tags {
+		name := fmt.Sprintf("v%d", n)
+		root, err := image.root(ctx, name)
 		if err != nil {
 			return err
 		}
-		image.Root = root
-		image.Manifests = append(image.Manifests, root)
+		image.Tags = append(image.Tags, Tagged{Name: name, Root: root})
 	}
 	return image.finish()
 }
 
+// root writes what one tag stands for. Images of different seeds have nothing in common.
+func (i *Image) root(ctx context.Context, seed string) (ocispec.Descriptor, error) {
+	if i.Spec.Platforms == 0 {
+		return i.instance(ctx, seed, platforms[0])
+	}
+	index := ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageIndex,
+	}
+	for _, platform := range platforms[:i.Spec.Platforms] {
+		desc, err := i.instance(ctx, seed, platform)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		desc.Platform = &platform
+		index.Manifests = append(index.Manifests, desc)
+	}
+	return i.manifest(ocispec.MediaTypeImageIndex, index)
+}
+
 // finish writes the files by which a layout is found to be one.
 func (i *Image) finish() error {
-	entry := i.Root
-	entry.Annotations = map[string]string{ocispec.AnnotationRefName: Tag}
 	top := ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageIndex,
-		Manifests: []ocispec.Descriptor{entry},
+	}
+	for _, tag := range i.Tags {
+		entry := tag.Root
+		entry.Annotations = map[string]string{ocispec.AnnotationRefName: tag.Name}
+		top.Manifests = append(top.Manifests, entry)
 	}
 	data, err := json.Marshal(top)
 	if err != nil {
@@ -90,7 +104,7 @@ func (i *Image) finish() error {
 }
 
 // instance writes the image of one platform and returns its manifest.
-func (i *Image) instance(ctx context.Context, platform ocispec.Platform) (ocispec.Descriptor, error) {
+func (i *Image) instance(ctx context.Context, seed string, platform ocispec.Platform) (ocispec.Descriptor, error) {
 	config := ocispec.Image{Platform: platform, RootFS: ocispec.RootFS{Type: "layers"}}
 	config.Config.Cmd = []string{"/content"}
 	manifest := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest}
@@ -98,8 +112,8 @@ func (i *Image) instance(ctx context.Context, platform ocispec.Platform) (ocispe
 		if err := ctx.Err(); err != nil {
 			return ocispec.Descriptor{}, err
 		}
-		seed := fmt.Sprintf("%s %s/%s/%s layer %d", i.Spec.Name, platform.OS, platform.Architecture, platform.Variant, n)
-		layer, diffID, err := i.layer(seed)
+		layer, diffID, err := i.layer(fmt.Sprintf("%s %s %s/%s/%s layer %d",
+			i.Spec.Name, seed, platform.OS, platform.Architecture, platform.Variant, n))
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
@@ -113,7 +127,14 @@ func (i *Image) instance(ctx context.Context, platform ocispec.Platform) (ocispe
 	}
 	i.Blobs = append(i.Blobs, desc)
 	manifest.Config = desc
-	return i.document(ocispec.MediaTypeImageManifest, manifest)
+	return i.manifest(ocispec.MediaTypeImageManifest, manifest)
+}
+
+// manifest writes an index or the manifest of an instance.
+func (i *Image) manifest(mediaType string, v any) (ocispec.Descriptor, error) {
+	desc, err := i.document(mediaType, v)
+	i.Manifests = append(i.Manifests, desc)
+	return desc, err
 }
 
 // document writes a JSON document.
@@ -181,5 +202,5 @@ func (i *Image) blob(mediaType string, fill func(io.Writer) error) (ocispec.Desc
 		return ocispec.Descriptor{}, err
 	}
 	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digester.Digest(), Size: size}
-	return desc, os.Rename(f.Name(), filepath.Join(dir, desc.Digest.Encoded()))
+	return desc, os.Rename(f.Name(), blobPath(i.Layout, desc.Digest))
 }

@@ -15,13 +15,15 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// CheckRegistry reports what a repository lacks of the image: the tag has to name the root,
+// CheckRegistry reports what a repository lacks of the image: its tags have to name the roots,
 // all documents have to match their digests, and the blobs have to be there in their size.
 // The bytes of a blob were hashed by the registry when it took them.
 func (i *Image) CheckRegistry(ctx context.Context, host, repository string) error {
 	base := fmt.Sprintf("http://%s/v2/%s/", host, repository)
-	if err := checkDocument(ctx, base+"manifests/"+Tag, i.Root); err != nil {
-		return err
+	for _, tag := range i.Tags {
+		if err := checkDocument(ctx, base+"manifests/"+tag.Name, tag.Root); err != nil {
+			return err
+		}
 	}
 	for _, desc := range i.Manifests {
 		if err := checkDocument(ctx, base+"manifests/"+desc.Digest.String(), desc); err != nil {
@@ -54,8 +56,10 @@ func (i *Image) CheckLayout(layout string, hash Hash) error {
 	if err := json.Unmarshal(data, &index); err != nil {
 		return fmt.Errorf("reading the layout's index: %w", err)
 	}
-	if !slices.ContainsFunc(index.Manifests, func(d ocispec.Descriptor) bool { return d.Digest == i.Root.Digest }) {
-		return fmt.Errorf("the layout's index lacks the root %s", i.Root.Digest)
+	for _, tag := range i.Tags {
+		if !slices.ContainsFunc(index.Manifests, func(d ocispec.Descriptor) bool { return d.Digest == tag.Root.Digest }) {
+			return fmt.Errorf("the layout's index lacks the root %s", tag.Root.Digest)
+		}
 	}
 	for _, desc := range i.Manifests {
 		if err := checkFile(layout, desc, HashBlobs); err != nil {
@@ -80,7 +84,7 @@ const (
 )
 
 func checkFile(layout string, desc ocispec.Descriptor, hash Hash) error {
-	f, err := os.Open(filepath.Join(layout, ocispec.ImageBlobsDir, desc.Digest.Algorithm().String(), desc.Digest.Encoded()))
+	f, err := os.Open(blobPath(layout, desc.Digest))
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Tag is the name of every image, in its layout as in a registry.
+// Tag is the name of an image in its layout and in registries, if it has only one.
 const Tag = "latest"
 
 // Spec is what an image is made from.
@@ -26,22 +27,30 @@ type Spec struct {
 	Layers int `json:"layers"`
 	// LayerSize is that of the random content in each of them, in bytes.
 	LayerSize int64 `json:"layerSize"`
+	// Tags is the number of different images of this kind; 0 is one, which is named Tag.
+	Tags int `json:"tags,omitempty"`
+}
+
+// Tagged is a name and what it stands for.
+type Tagged struct {
+	Name string             `json:"name"`
+	Root ocispec.Descriptor `json:"root"`
 }
 
 // Image is one that is in a layout.
 type Image struct {
 	Spec Spec `json:"spec"`
 	// Version is that of this package's bytes: another one makes all images anew.
-	Version int                `json:"version"`
-	Root    ocispec.Descriptor `json:"root"`
-	// Manifests are all documents, with the root, and Blobs all configs and layers.
+	Version int      `json:"version"`
+	Tags    []Tagged `json:"tags"`
+	// Manifests are all documents, with the roots, and Blobs all configs and layers.
 	Manifests []ocispec.Descriptor `json:"manifests"`
 	Blobs     []ocispec.Descriptor `json:"blobs"`
 	// Layout is the directory.
 	Layout string `json:"-"`
 }
 
-const version = 1
+const version = 2
 
 // Bytes returns the size of everything.
 func (i *Image) Bytes() int64 {
@@ -75,6 +84,59 @@ func Make(ctx context.Context, dir string, spec Spec) (*Image, error) {
 		return nil, fmt.Errorf("making the image %s: %w", spec.Name, err)
 	}
 	return image, nil
+}
+
+// Names returns the names of the tags if they are several, else nil.
+func (i *Image) Names() []string {
+	if i.Spec.Tags == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(i.Tags))
+	for _, tag := range i.Tags {
+		names = append(names, tag.Name)
+	}
+	return names
+}
+
+// Instance returns the part of an image with an index that one platform has, named as the
+// whole: what is copied if only this platform is.
+func (i *Image) Instance(platform string) (*Image, error) {
+	var index ocispec.Index
+	if err := i.read(i.Tags[0].Root, &index); err != nil {
+		return nil, err
+	}
+	for _, desc := range index.Manifests {
+		if desc.Platform.OS+"/"+desc.Platform.Architecture != platform {
+			continue
+		}
+		var manifest ocispec.Manifest
+		if err := i.read(desc, &manifest); err != nil {
+			return nil, err
+		}
+		return &Image{
+			Spec: i.Spec, Version: i.Version, Layout: i.Layout,
+			Tags:      []Tagged{{Name: i.Tags[0].Name, Root: desc}},
+			Manifests: []ocispec.Descriptor{desc},
+			Blobs:     append([]ocispec.Descriptor{manifest.Config}, manifest.Layers...),
+		}, nil
+	}
+	return nil, fmt.Errorf("the image %s has no %s", i.Spec.Name, platform)
+}
+
+// read decodes a document of the layout.
+func (i *Image) read(desc ocispec.Descriptor, into any) error {
+	data, err := os.ReadFile(blobPath(i.Layout, desc.Digest))
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", desc.Digest, err)
+	}
+	return nil
+}
+
+func blobPath(layout string, d digest.Digest) string {
+	return filepath.Join(layout, ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
 
 // record is the file that tells what is in a layout.

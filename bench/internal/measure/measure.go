@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -39,8 +40,16 @@ type Command struct {
 	SyncDir string
 }
 
+// Failure is a command that did not end well, or not in time.
+type Failure struct{ err error }
+
+func (f *Failure) Error() string { return f.err.Error() }
+
+// Unwrap returns the cause, which for a command that was stopped is that of the context.
+func (f *Failure) Unwrap() error { return f.err }
+
 // Run runs a command by the launcher, a built cmd/measure, and returns what it cost. A
-// command that fails is an error with the end of its output. When ctx ends the command and
+// command that fails is a *Failure with the end of its output. When ctx ends the command and
 // all that it started is killed.
 func Run(ctx context.Context, launcher string, c Command) (Cost, error) {
 	if err := Sync(c.SyncDir); err != nil {
@@ -55,7 +64,7 @@ func Run(ctx context.Context, launcher string, c Command) (Cost, error) {
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			err = context.Cause(ctx)
+			return Cost{}, &Failure{fmt.Errorf("%s was stopped: %w%s", filepath.Base(c.Argv[0]), context.Cause(ctx), tail(stderr.String()))}
 		}
 		return Cost{}, fmt.Errorf("running %s: %w%s", c.Argv[0], err, tail(stderr.String()))
 	}
@@ -64,7 +73,7 @@ func Run(ctx context.Context, launcher string, c Command) (Cost, error) {
 		return Cost{}, fmt.Errorf("reading what %s cost: %w", c.Argv[0], err)
 	}
 	if cost.Exit != 0 {
-		return cost, fmt.Errorf("%s ended with code %d%s", c.Argv[0], cost.Exit, tail(stderr.String()))
+		return cost, &Failure{fmt.Errorf("%s ended with code %d%s", filepath.Base(c.Argv[0]), cost.Exit, tail(stderr.String()))}
 	}
 	return cost, nil
 }

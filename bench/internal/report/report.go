@@ -32,6 +32,9 @@ func Scenario(w io.Writer, r run.Result) error {
 			failures = append(failures, fmt.Sprintf("- %s failed: %s", cell.ID, cell.Failure))
 			row[0] += " (failed)"
 		}
+		if cell.Uncounted != "" && cell.Failure == "" {
+			failures = append(failures, fmt.Sprintf("- the requests of %s could not be counted: %s", cell.ID, cell.Uncounted))
+		}
 		row = append(row, times(cell)...)
 		for _, rival := range rivals {
 			row = append(row, ratio(Wall(cell), rival.wall))
@@ -59,17 +62,25 @@ func describe(r run.Result) string {
 	if s.BytesPerSecond > 0 {
 		text += fmt.Sprintf(", %d MB/s for each connection to the source", s.BytesPerSecond/1e6)
 	}
+	if s.Platform != "" {
+		text += ", only " + s.Platform
+	}
 	if s.Complete {
 		text += ", the destination is complete"
 	}
-	return text + "."
+	text += "."
+	if s.Image.Tags > 0 {
+		text += " A tool without a command for all tags runs once for each."
+	}
+	return text
 }
 
 func shape(s images.Spec) string {
-	if s.Platforms == 0 {
-		return fmt.Sprintf("a single image of %d layer(s)", s.Layers)
+	text := fmt.Sprintf("%d platform(s) × %d layer(s)", max(1, s.Platforms), s.Layers)
+	if s.Tags > 0 {
+		text = fmt.Sprintf("%d tags × %s", s.Tags, text)
 	}
-	return fmt.Sprintf("%d platforms × %d layer(s)", s.Platforms, s.Layers)
+	return text
 }
 
 // rival is what others are compared with: the fastest tool of a kind.

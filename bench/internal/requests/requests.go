@@ -43,6 +43,7 @@ type Counter struct {
 
 	mu    sync.Mutex
 	count Count
+	err   error // the first fault of the counter's own
 }
 
 // Start listens on a free port of the loopback interface and passes what comes on to
@@ -63,6 +64,12 @@ func Start(target string) (*Counter, error) {
 		Transport:  c.transport,
 		ErrorLog:   quiet,
 		BufferPool: &buffers{},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if r.Context().Err() == nil { // else the tool has hung up
+				c.fail(fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, err))
+			}
+			w.WriteHeader(http.StatusBadGateway)
+		},
 		// The host stays that of the counter, and with it the URLs in the registry's answers.
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", target
@@ -82,13 +89,13 @@ func Start(target string) (*Counter, error) {
 // Addr returns the host and port where the counter listens.
 func (c *Counter) Addr() string { return c.listener.Addr().String() }
 
-// Count returns what came so far.
-func (c *Counter) Count() Count {
+// Count returns what came so far, and why the counter could not pass on one of them.
+func (c *Counter) Count() (Count, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	count := c.count
 	count.ByMethod = maps.Clone(count.ByMethod)
-	return count
+	return count, c.err
 }
 
 // Close ends all connections.
@@ -102,6 +109,14 @@ func (c *Counter) Close() error {
 		return fmt.Errorf("closing the counter: %w", err)
 	}
 	return nil
+}
+
+func (c *Counter) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
 }
 
 func (c *Counter) add(r *http.Request) {

@@ -18,16 +18,16 @@ import (
 // job is a copy, the same for all tools.
 type job struct {
 	scenario            scenario.Scenario
-	image               *images.Image
-	source, destination string // the hosts, as the tools see them
+	image, expected     *images.Image // what is there, and what of it has to arrive
+	source, destination string        // the hosts, as the tools see them
 	hash                images.Hash
 }
 
-// toolError is a fault of the tool that was run, and not of the benchmark.
-type toolError struct{ err error }
+// damage is a copy that is not what was to be copied.
+type damage struct{ err error }
 
-func (e *toolError) Error() string { return e.err.Error() }
-func (e *toolError) Unwrap() error { return e.err }
+func (d *damage) Error() string { return "what arrived is not what was sent: " + d.err.Error() }
+func (d *damage) Unwrap() error { return d.err }
 
 // once empties the destination, runs a tool, and looks whether everything has arrived.
 func (b *Bench) once(ctx context.Context, j job, tool tools.Tool) (Sample, error) {
@@ -35,7 +35,9 @@ func (b *Bench) once(ctx context.Context, j job, tool tools.Tool) (Sample, error
 	if err != nil {
 		return Sample{}, err
 	}
-	run, err := tool.Prepare(b.config.Binaries, b.state(), from, to)
+	run, err := tool.Prepare(b.config.Binaries, b.state(), tools.Copy{
+		From: from, To: to, Platform: j.scenario.Platform, Tags: j.image.Names(),
+	})
 	if err != nil {
 		return Sample{}, err
 	}
@@ -45,23 +47,21 @@ func (b *Bench) once(ctx context.Context, j job, tool tools.Tool) (Sample, error
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, b.config.Timeout, fmt.Errorf("it took more than %v", b.config.Timeout))
 	defer cancel()
-	cost, err := measure.Run(limited, filepath.Join(b.config.Binaries, "measure"), measure.Command{
-		Argv: run.Argv, Env: run.Env, Dir: b.state(), SyncDir: b.config.Work,
-	})
+	cost, err := measure.Run(limited, b.launcher(), b.command(run))
 	if err != nil {
-		return Sample{}, &toolError{err}
+		return Sample{}, err
 	}
 	after, err := b.serversCPU()
 	if err != nil {
 		return Sample{}, err
 	}
 	if to.Host == "" {
-		err = j.image.CheckLayout(to.Layout, j.hash)
+		err = j.expected.CheckLayout(to.Layout, j.hash)
 	} else {
-		err = j.image.CheckRegistry(ctx, b.direct(j), to.Repository)
+		err = j.expected.CheckRegistry(ctx, b.direct(j), to.Repository)
 	}
 	if err != nil {
-		return Sample{}, &toolError{fmt.Errorf("what arrived is not what was sent: %w", err)}
+		return Sample{}, &damage{err}
 	}
 	return Sample{Cost: cost, Servers: after - before}, nil
 }
@@ -130,22 +130,24 @@ func (b *Bench) complete(ctx context.Context, image *images.Image) error {
 // fill pushes an image with one of the peers, whichever tools are measured.
 func (b *Bench) fill(ctx context.Context, image *images.Image, host string) error {
 	repository := repositoryOf(image)
-	for _, tool := range tools.Peers() {
-		if tool.ID != "oras" {
-			continue
-		}
-		from := tools.Place{Layout: image.Layout, Tag: images.Tag}
-		to := tools.Place{Host: host, Repository: repository, Tag: images.Tag}
-		run, err := tool.Prepare(b.config.Binaries, b.state(), from, to)
-		if err != nil {
-			return err
-		}
-		command := measure.Command{Argv: run.Argv, Env: run.Env, Dir: b.state(), SyncDir: b.config.Work}
-		if _, err := measure.Run(ctx, filepath.Join(b.config.Binaries, "measure"), command); err != nil {
-			return err
-		}
+	run, err := tools.Oras().Prepare(b.config.Binaries, b.state(), tools.Copy{
+		From: tools.Place{Layout: image.Layout, Tag: images.Tag},
+		To:   tools.Place{Host: host, Repository: repository, Tag: images.Tag},
+		Tags: image.Names(),
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := measure.Run(ctx, b.launcher(), b.command(run)); err != nil {
+		return err
 	}
 	return image.CheckRegistry(ctx, host, repository)
+}
+
+func (b *Bench) launcher() string { return filepath.Join(b.config.Binaries, "measure") }
+
+func (b *Bench) command(run tools.Run) measure.Command {
+	return measure.Command{Argv: run.Argv, Env: run.Env, Dir: b.state(), SyncDir: b.config.Work}
 }
 
 const mountedRepositories = "mounted"

@@ -52,6 +52,8 @@ type Cell struct {
 	ID       string     `json:"tool"`
 	Samples  []Sample   `json:"samples"`
 	Requests *Requests  `json:"requests,omitempty"`
+	// Uncounted is why the requests are not known; empty if they are, or were not asked for.
+	Uncounted string `json:"uncounted,omitempty"`
 	// Failure is why the tool failed, after which it was not run again; else empty.
 	Failure string `json:"failure,omitempty"`
 }
@@ -104,7 +106,13 @@ func (b *Bench) Run(ctx context.Context, s scenario.Scenario, participants []too
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{Scenario: s, Bytes: image.Bytes()}
+	j := job{scenario: s, image: image, expected: image}
+	if s.Platform != "" {
+		if j.expected, err = image.Instance(s.Platform); err != nil {
+			return Result{}, err
+		}
+	}
+	result := Result{Scenario: s, Bytes: j.expected.Bytes()}
 	for _, tool := range participants {
 		result.Cells = append(result.Cells, &Cell{Tool: tool, ID: tool.ID, Samples: []Sample{}})
 	}
@@ -114,90 +122,96 @@ func (b *Bench) Run(ctx context.Context, s scenario.Scenario, participants []too
 		}
 	}
 	if b.config.Requests {
-		if err := b.count(ctx, s, image, result.Cells); err != nil {
-			return result, err
+		for _, cell := range result.Cells {
+			if err := b.count(ctx, j, cell); err != nil {
+				return result, err
+			}
 		}
 	}
-	return result, b.rounds(ctx, s, image, result.Cells)
+	return result, b.rounds(ctx, j, result.Cells)
 }
 
-func (b *Bench) count(ctx context.Context, s scenario.Scenario, image *images.Image, cells []*Cell) error {
-	for _, cell := range cells {
-		source, err := requests.Start(b.source.Addr())
-		if err != nil {
-			return err
-		}
-		destination, err := requests.Start(b.destination.Addr())
-		if err != nil {
-			return errors.Join(err, source.Close())
-		}
-		j := job{scenario: s, image: image, source: source.Addr(), destination: destination.Addr(), hash: images.HashBlobs}
-		sample, err := b.once(ctx, j, cell.Tool)
-		if err == nil {
-			cell.Requests = &Requests{}
-			if s.Route != scenario.FromLayout {
-				count := source.Count()
-				cell.Requests.Source = &count
-			}
-			if s.Route == scenario.Registries || s.Route == scenario.FromLayout {
-				count := destination.Count()
-				cell.Requests.Destination = &count
-			}
-		}
-		b.tell(s, "requests", cell, sample, err)
-		if err := errors.Join(b.failed(ctx, cell, err), source.Close(), destination.Close()); err != nil {
-			return err
-		}
+// count runs a tool once for its requests. A tool that fails here may still be timed: there
+// is more between it and the registries now than there will be then.
+func (b *Bench) count(ctx context.Context, j job, cell *Cell) (err error) {
+	source, err := requests.Start(b.source.Addr())
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	destination, err := requests.Start(b.destination.Addr())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, destination.Close()) }()
+	s := j.scenario
+	j.source, j.destination, j.hash = source.Addr(), destination.Addr(), images.HashBlobs
+	_, err = b.once(ctx, j, cell.Tool)
+	fromSource, sourceErr := source.Count()
+	fromDestination, destinationErr := destination.Count()
+	if all := errors.Join(err, sourceErr, destinationErr); all != nil {
+		b.config.Say("%s, requests, %s: %v", s.Name, cell.ID, all)
+		cell.Uncounted = all.Error()
+		if err != nil {
+			_, err = b.failure(ctx, err)
+		}
+		return err
+	}
+	cell.Requests = &Requests{}
+	text := "source –"
+	if s.Route != scenario.FromLayout {
+		cell.Requests.Source = &fromSource
+		text = "source " + fromSource.String()
+	}
+	if s.Route == scenario.Registries || s.Route == scenario.FromLayout {
+		cell.Requests.Destination = &fromDestination
+		text += ", destination " + fromDestination.String()
+	}
+	b.config.Say("%s, requests, %s: %s", s.Name, cell.ID, text)
 	return nil
 }
 
-func (b *Bench) rounds(ctx context.Context, s scenario.Scenario, image *images.Image, cells []*Cell) (err error) {
+// rounds runs all tools in turns.
+func (b *Bench) rounds(ctx context.Context, j job, cells []*Cell) (err error) {
+	s := j.scenario
 	network, err := b.network(s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, network.close()) }()
-	j := job{scenario: s, image: image, source: network.source, destination: network.destination, hash: images.SizesOnly}
+	j.source, j.destination, j.hash = network.source, network.destination, images.SizesOnly
 	for round := range b.config.Rounds {
 		for i := range cells {
 			cell := cells[(i+round)%len(cells)]
 			if cell.Failure != "" {
 				continue
 			}
+			what := fmt.Sprintf("%s, round %d of %d, %s", s.Name, round+1, b.config.Rounds, cell.ID)
 			sample, err := b.once(ctx, j, cell.Tool)
-			b.tell(s, fmt.Sprintf("round %d of %d", round+1, b.config.Rounds), cell, sample, err)
-			if err := b.failed(ctx, cell, err); err != nil {
-				return err
+			if err != nil {
+				b.config.Say("%s: %v", what, err)
+				if cell.Failure, err = b.failure(ctx, err); err != nil {
+					return err
+				}
+				continue
 			}
-			if err == nil {
-				cell.Samples = append(cell.Samples, sample)
-			}
+			b.config.Say("%s: %.3f s, CPU %.3f s, %.1f MB", what, sample.Wall.Seconds(), sample.CPU.Seconds(), float64(sample.MaxRSS)/1e6)
+			cell.Samples = append(cell.Samples, sample)
 		}
 	}
 	return nil
 }
 
-// failed notes a failure of the tool, and returns what is one of the benchmark.
-func (b *Bench) failed(ctx context.Context, cell *Cell, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+// failure tells a fault of a tool from one of the benchmark, which is returned as an error,
+// as is the end of ctx.
+func (b *Bench) failure(ctx context.Context, err error) (string, error) {
+	var failed *measure.Failure
+	var damaged *damage
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case errors.As(err, &failed), errors.As(err, &damaged):
+		return err.Error(), nil
 	}
-	if tool := (*toolError)(nil); errors.As(err, &tool) {
-		cell.Failure = tool.Error()
-		return nil
-	}
-	return err
-}
-
-func (b *Bench) tell(s scenario.Scenario, what string, cell *Cell, sample Sample, err error) {
-	if err != nil {
-		b.config.Say("%s, %s, %s: %v", s.Name, what, cell.ID, err)
-		return
-	}
-	if cell.Requests != nil && len(cell.Samples) == 0 && what == "requests" {
-		b.config.Say("%s, %s, %s: source %v, destination %v", s.Name, what, cell.ID, cell.Requests.Source, cell.Requests.Destination)
-		return
-	}
-	b.config.Say("%s, %s, %s: %.3f s, CPU %.3f s", s.Name, what, cell.ID, sample.Wall.Seconds(), sample.CPU.Seconds())
+	return "", err
 }

@@ -2,6 +2,7 @@
 package scenario
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dhowhq/dhow/bench/internal/images"
@@ -29,16 +30,21 @@ type Scenario struct {
 	BytesPerSecond int64
 	// Complete says that everything is at the destination already.
 	Complete bool
+	// Platform is the only one that is copied, without its list; empty for all.
+	Platform string
+	// Extra ones are measured only if they are asked for by name.
+	Extra bool
 	// Tools are those that take part, by their IDs.
 	Tools []string
 }
 
-// Images returns what the scenarios are made of.
-func imageSpecs() (busybox, medium, large, blob images.Spec) {
+// imageSpecs returns what the scenarios are made of.
+func imageSpecs() (busybox, medium, large, blob, many images.Spec) {
 	return images.Spec{Name: "busybox", Platforms: 11, Layers: 1, LayerSize: 1_090_000},
 		images.Spec{Name: "medium", Platforms: 4, Layers: 3, LayerSize: 45_800_000},
 		images.Spec{Name: "large", Platforms: 2, Layers: 8, LayerSize: 100_000_000},
-		images.Spec{Name: "blob", Layers: 1, LayerSize: 256 << 20}
+		images.Spec{Name: "blob", Layers: 1, LayerSize: 256 << 20},
+		images.Spec{Name: "many", Platforms: 3, Layers: 1, LayerSize: 20_000, Tags: 200}
 }
 
 // All returns every scenario, in the order of the report.
@@ -47,21 +53,23 @@ func All() []Scenario {
 		far   = 40 * time.Millisecond
 		limit = 40_000_000
 	)
-	busybox, medium, large, blob := imageSpecs()
+	busybox, medium, large, blob, many := imageSpecs()
 	peers := []string{"crane", "regctl", "oras", "skopeo"}
 	own := append([]string{"dhow"}, peers...)
 	small := append([]string{"dhow", "dhow-bare"}, peers...)
-	tuned := append(small[:len(small):len(small)], "crane-16", "regctl-16", "oras-16")
 	trusting := append([]string{"dhow", "dhow-dest"}, peers...)
+	tuned := []string{"crane-16", "regctl-16", "oras-16"}
 	return []Scenario{
-		{Name: "busybox", Image: busybox, Route: Registries, Tools: tuned},
-		{Name: "busybox-40ms", Image: busybox, Route: Registries, RTT: far, Tools: tuned},
+		{Name: "busybox", Image: busybox, Route: Registries, Tools: slices.Concat(small, tuned)},
+		{Name: "busybox-40ms", Image: busybox, Route: Registries, RTT: far, Tools: slices.Concat(small, tuned)},
 		{Name: "medium", Image: medium, Route: Registries, Tools: trusting},
-		{Name: "medium-40ms", Image: medium, Route: Registries, RTT: far, Tools: append(trusting[:len(trusting):len(trusting)], "crane-16", "regctl-16", "oras-16")},
+		{Name: "medium-40ms", Image: medium, Route: Registries, RTT: far, Tools: slices.Concat(trusting, tuned)},
 		{Name: "large", Image: large, Route: Registries, Tools: trusting},
 		{Name: "nothing", Image: busybox, Route: Registries, Complete: true, Tools: small},
 		{Name: "nothing-40ms", Image: busybox, Route: Registries, RTT: far, Complete: true, Tools: small},
 		{Name: "mount", Image: medium, Route: SameRegistry, Tools: small},
+		{Name: "one-busybox", Image: busybox, Route: Registries, Platform: "linux/arm64", Tools: own},
+		{Name: "one-medium", Image: medium, Route: Registries, Platform: "linux/arm64", Tools: own},
 		{Name: "pull-busybox", Image: busybox, Route: ToLayout, Tools: own},
 		{Name: "pull-medium", Image: medium, Route: ToLayout, Tools: own},
 		{Name: "pull-large", Image: large, Route: ToLayout, Tools: own},
@@ -70,5 +78,6 @@ func All() []Scenario {
 		{Name: "push-large", Image: large, Route: FromLayout, Tools: trusting},
 		{Name: "blob-layout", Image: blob, Route: ToLayout, BytesPerSecond: limit, Tools: own},
 		{Name: "blob-registry", Image: blob, Route: Registries, BytesPerSecond: limit, Tools: own},
+		{Name: "many", Image: many, Route: Registries, Extra: true, Tools: []string{"dhow-bare", "crane", "regctl", "crane-16", "regctl-16"}},
 	}
 }

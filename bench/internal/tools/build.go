@@ -54,7 +54,9 @@ func Build(ctx context.Context, goCommand, dir, binaries string, say func(string
 		if p.dir == "" && p.linked(path) == nil {
 			continue
 		}
-		say("building " + strings.TrimSpace(p.binary+" "+p.version))
+		if _, err := os.Stat(path); err != nil {
+			say("building " + strings.TrimSpace(p.binary+" "+p.version))
+		}
 		if err := p.build(ctx, goCommand, dir, binaries); err != nil {
 			return fmt.Errorf("building %s: %w", p.binary, err)
 		}
@@ -88,7 +90,7 @@ func (p program) build(ctx context.Context, goCommand, dir, binaries string) err
 	}
 	cmd := exec.CommandContext(ctx, goCommand, args...) //nolint:gosec // the go command of the makefile
 	cmd.Dir = filepath.Join(dir, p.dir)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+binaries, "GOFLAGS=-mod=readonly")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+binaries)
 	output, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, output)

@@ -3,8 +3,8 @@
 // which it reads back the manifests that it has pushed. The command itself is not a module
 // that can be had, its library is.
 //
-// Usage: oras [-concurrency N] SOURCE DESTINATION, each of them docker://HOST/NAME:TAG (plain
-// HTTP) or oci:PATH:TAG.
+// Usage: oras [-concurrency N] [-platform OS/ARCHITECTURE] SOURCE DESTINATION, each of them
+// docker://HOST/NAME:TAG (plain HTTP) or oci:PATH:TAG.
 package main
 
 import (
@@ -26,18 +26,19 @@ import (
 
 func main() {
 	concurrency := flag.Int("concurrency", 3, "copy `N` nodes at once")
+	platform := flag.String("platform", "", "copy only that of this `OS/ARCHITECTURE`")
 	flag.Parse()
 	if flag.NArg() != 2 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(context.Background(), flag.Arg(0), flag.Arg(1), *concurrency); err != nil {
+	if err := run(context.Background(), flag.Arg(0), flag.Arg(1), *platform, *concurrency); err != nil {
 		fmt.Fprintln(os.Stderr, "oras:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, from, to string, concurrency int) error {
+func run(ctx context.Context, from, to, platform string, concurrency int) error {
 	src, srcTag, err := source(ctx, from)
 	if err != nil {
 		return err
@@ -53,6 +54,9 @@ func run(ctx context.Context, from, to string, concurrency int) error {
 		OnCopySkipped: say("Exists"),
 		OnMounted:     say("Mounted"),
 	}}
+	if goos, goarch, ok := strings.Cut(platform, "/"); ok {
+		options.WithTargetPlatform(&ocispec.Platform{OS: goos, Architecture: goarch})
+	}
 	srcRepo, srcRemote := src.(*remote.Repository)
 	dstRepo, dstRemote := dst.(*remote.Repository)
 	if srcRemote && dstRemote {

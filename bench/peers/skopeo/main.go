@@ -2,12 +2,14 @@
 // does, with the copy of go.podman.io/image. The command itself is not a module that can be
 // had, its library is.
 //
-// Usage: skopeo SOURCE DESTINATION, each of them docker://HOST/NAME:TAG (plain HTTP is tried
-// where TLS is not spoken) or oci:PATH:TAG.
+// Usage: skopeo [-platform OS/ARCHITECTURE] SOURCE DESTINATION, each of them
+// docker://HOST/NAME:TAG (plain HTTP is tried where TLS is not spoken) or oci:PATH:TAG. With a
+// platform it does as `skopeo --override-os OS --override-arch ARCHITECTURE copy`.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,17 +23,19 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: skopeo SOURCE DESTINATION")
+	platform := flag.String("platform", "", "copy only that of this `OS/ARCHITECTURE`")
+	flag.Parse()
+	if flag.NArg() != 2 {
+		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(context.Background(), os.Args[1], os.Args[2]); err != nil {
+	if err := run(context.Background(), flag.Arg(0), flag.Arg(1), *platform); err != nil {
 		fmt.Fprintln(os.Stderr, "skopeo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, from, to string) error {
+func run(ctx context.Context, from, to, platform string) error {
 	src, err := parse(from)
 	if err != nil {
 		return err
@@ -47,12 +51,17 @@ func run(ctx context.Context, from, to string) error {
 		return err
 	}
 	defer func() { _ = policy.Destroy() }() // the process ends here
-	_, err = copy.Image(ctx, policy, dst, src, &copy.Options{
+	options := &copy.Options{
 		ReportWriter:       os.Stdout,
 		SourceCtx:          system(),
 		DestinationCtx:     system(),
 		ImageListSelection: copy.CopyAllImages,
-	})
+	}
+	if goos, goarch, ok := strings.Cut(platform, "/"); ok {
+		options.SourceCtx.OSChoice, options.SourceCtx.ArchitectureChoice = goos, goarch
+		options.ImageListSelection = copy.CopySystemImage
+	}
+	_, err = copy.Image(ctx, policy, dst, src, options)
 	return err
 }
 
@@ -72,14 +81,13 @@ func parse(name string) (types.ImageReference, error) {
 func system() *types.SystemContext {
 	home := os.Getenv("HOME")
 	return &types.SystemContext{
-		DockerInsecureSkipTLSVerify:         types.OptionalBoolTrue,
-		BlobInfoCacheDir:                    filepath.Join(home, "cache"),
-		SystemRegistriesConfPath:            os.DevNull,
-		SystemRegistriesConfDirPath:         filepath.Join(home, "registries.conf.d"),
-		RegistriesDirPath:                   filepath.Join(home, "registries.d"),
-		DockerPerHostCertDirPath:            filepath.Join(home, "certs.d"),
-		AuthFilePath:                        filepath.Join(home, "auth.json"),
-		BigFilesTemporaryDir:                os.TempDir(),
-		DockerRegistryPushPrecomputeDigests: false,
+		DockerInsecureSkipTLSVerify: types.OptionalBoolTrue,
+		BlobInfoCacheDir:            filepath.Join(home, "cache"),
+		SystemRegistriesConfPath:    os.DevNull,
+		SystemRegistriesConfDirPath: filepath.Join(home, "registries.conf.d"),
+		RegistriesDirPath:           filepath.Join(home, "registries.d"),
+		DockerPerHostCertDirPath:    filepath.Join(home, "certs.d"),
+		AuthFilePath:                filepath.Join(home, "auth.json"),
+		BigFilesTemporaryDir:        os.TempDir(),
 	}
 }
