@@ -20,33 +20,44 @@ import (
 )
 
 // local starts a registry without TLS and returns a client that may ask it so.
-func local() (c *registry.Client, host string, end func(), err error) {
+func local() (c *registry.Client, host string, end func()) {
 	server := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true)))
 	host = server.Listener.Addr().String()
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
-		return nil, "", nil, err
+		panic(err)
 	}
-	end = func() { server.Close(); _ = os.RemoveAll(dir) }
 	file := filepath.Join(dir, "registries.conf")
 	if err := os.WriteFile(file, []byte(insecure(host)), 0o600); err != nil {
-		return nil, "", end, err
+		panic(err)
 	}
 	conf, err := hosts.Load(hosts.Options{RegistriesConf: file, CertsDirs: []string{}})
 	if err != nil {
-		return nil, "", end, err
+		panic(err)
 	}
 	c, err = registry.NewClient(registry.Options{Hosts: conf})
-	return c, host, end, err
+	if err != nil {
+		panic(err)
+	}
+	return c, host, func() { server.Close(); _ = os.RemoveAll(dir) }
+}
+
+// team returns a repository of a local registry.
+func team(use hosts.Use) (r *registry.Repository, end func()) {
+	c, host, end := local()
+	name, err := ref.Parse(host + "/team/app")
+	if err != nil {
+		panic(err)
+	}
+	if r, err = c.Repository(name, use); err != nil {
+		panic(err)
+	}
+	return r, end
 }
 
 // An index is written under two tags, listed, read, and its tag deleted.
 func Example() {
-	c, host, end, err := local()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	c, host, end := local()
 	defer end()
 	ctx := context.Background()
 	name, err := ref.Parse(host + "/team/app")
@@ -87,27 +98,13 @@ func Example() {
 }
 
 func ExampleRepository_Referrers() {
-	c, host, end, err := local()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	r, end := team(hosts.Push)
 	defer end()
 	ctx := context.Background()
-	name, err := ref.Parse(host + "/team/app")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	r, err := c.Repository(name, hosts.Push)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 
 	subject, data := emptyIndex("an example")
 	signature, bytes := referrerOf(subject, "a signature")
-	err = errors.Join(
+	err := errors.Join(
 		r.Put(ctx, subject, data, "v1"),
 		r.Put(ctx, signature, bytes, signature.Digest.String()),
 		r.AddReferrer(ctx, subject.Digest, signature),
@@ -126,11 +123,7 @@ func ExampleRepository_Referrers() {
 }
 
 func ExampleClient_Check() {
-	c, host, end, err := local()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	c, host, end := local()
 	defer end()
 	cred := credentials.Credential{Username: "user", Password: credentials.NewSecret("secret")}
 	fmt.Println(c.Check(context.Background(), host, cred))
@@ -138,24 +131,9 @@ func ExampleClient_Check() {
 }
 
 func ExampleRepository_DeleteTag() {
-	c, host, end, err := local()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	r, end := team(hosts.Delete)
 	defer end()
-	ctx := context.Background()
-	name, err := ref.Parse(host + "/team/app")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	r, err := c.Repository(name, hosts.Delete)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	err = r.DeleteTag(ctx, "v1")
+	err := r.DeleteTag(context.Background(), "v1")
 	fmt.Println(errdefs.IsNotFound(err))
 	// Output: true
 }

@@ -99,6 +99,11 @@ func (s *Store) Open(ctx context.Context, desc ocispec.Descriptor, from int64) (
 	return io.NopCloser(bytes.NewReader(data[min(from, int64(len(data))):])), nil
 }
 
+// Opener returns what opens a descriptor's bytes, as a transport.Opener does.
+func (s *Store) Opener(desc ocispec.Descriptor) func(ctx context.Context, from int64) (io.ReadCloser, error) {
+	return func(ctx context.Context, from int64) (io.ReadCloser, error) { return s.Open(ctx, desc, from) }
+}
+
 // JSON adds a document and returns its descriptor.
 func (s *Store) JSON(mediaType string, v any) ocispec.Descriptor {
 	data, err := json.Marshal(v)

@@ -16,48 +16,45 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/registry/blob"
+	"github.com/dhowhq/dhow/transport"
 )
 
 // example returns a repository of a registry in this process.
-func example() (*blob.Repository, func(), error) {
+func example() (*blob.Repository, func()) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	base, err := url.Parse(server.URL)
 	if err != nil {
-		return nil, nil, err
+		panic(err)
 	}
 	r, err := blob.New(base, "team/app", blob.Clients{Control: http.DefaultClient}, blob.Options{})
-	return r, server.Close, err
+	if err != nil {
+		panic(err)
+	}
+	return r, server.Close
+}
+
+// layer is a blob, and what opens it.
+func layer() (ocispec.Descriptor, transport.Opener) {
+	data := []byte("the bytes of a layer")
+	desc := ocispec.Descriptor{Digest: digest.FromBytes(data), Size: int64(len(data))}
+	return desc, func(_ context.Context, from int64) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(data[from:])), nil
+	}
 }
 
 func ExampleRepository_Push() {
-	r, done, err := example()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	r, done := example()
 	defer done()
-	layer := []byte("the bytes of a layer")
-	desc := ocispec.Descriptor{Digest: digest.FromBytes(layer), Size: int64(len(layer))}
-	open := func(_ context.Context, from int64) (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(layer[from:])), nil
-	}
+	desc, open := layer()
 	out, err := r.Push(context.Background(), desc, open, blob.PushOptions{MountFrom: "team/base"})
 	fmt.Println(out.Action, err)
 	// Output: copied <nil>
 }
 
 func ExampleRepository_Open() {
-	r, done, err := example()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	r, done := example()
 	defer done()
-	layer := []byte("the bytes of a layer")
-	desc := ocispec.Descriptor{Digest: digest.FromBytes(layer), Size: int64(len(layer))}
-	open := func(_ context.Context, from int64) (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(layer[from:])), nil
-	}
+	desc, open := layer()
 	if _, err := r.Push(context.Background(), desc, open, blob.PushOptions{}); err != nil {
 		fmt.Println(err)
 		return
@@ -74,11 +71,7 @@ func ExampleRepository_Open() {
 }
 
 func ExampleRepository_FetchTo() {
-	r, done, err := example()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	r, done := example()
 	defer done()
 	file, err := os.CreateTemp("", "layer")
 	if err != nil {

@@ -45,6 +45,16 @@ func registry() (wire.Origin, func()) {
 	return o, s.Close
 }
 
+// endpoint returns a client for such a registry.
+func endpoint() (*wire.Client, wire.Origin, func()) {
+	origin, stop := registry()
+	client, err := wire.New(wire.Options{}).Client(wire.Endpoint{Origin: origin})
+	if err != nil {
+		panic(err)
+	}
+	return client, origin, stop
+}
+
 func request(method string, o wire.Origin, path string) *http.Request {
 	req, err := http.NewRequestWithContext(context.Background(), method, o.String()+path, http.NoBody)
 	if err != nil {
@@ -91,13 +101,8 @@ func ExampleFactory_Client() {
 
 // A library makes its requests, and those to token servers, through HTTP.
 func ExampleClient_HTTP() {
-	origin, stop := registry()
+	client, origin, stop := endpoint()
 	defer stop()
-	client, err := wire.New(wire.Options{}).Client(wire.Endpoint{Origin: origin})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	library := client.HTTP(wire.Registry, wire.Download)
 	resp, err := library.Do(request("GET", origin, "/v2/busybox/blobs/sha256:1"))
 	if err == nil {
@@ -115,13 +120,8 @@ func ExampleClient_HTTP() {
 }
 
 func ExampleClient_Do() {
-	origin, stop := registry()
+	client, _, stop := endpoint()
 	defer stop()
-	client, err := wire.New(wire.Options{}).Client(wire.Endpoint{Origin: origin})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	// A layer whose URL a manifest has is not fetched unless that was asked for.
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://layers.example.org/1", http.NoBody)
 	if err != nil {
@@ -159,13 +159,8 @@ func ExampleClient_Location() {
 }
 
 func ExampleClient_NextPage() {
-	origin, stop := registry()
+	client, origin, stop := endpoint()
 	defer stop()
-	client, err := wire.New(wire.Options{}).Client(wire.Endpoint{Origin: origin})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	resp, err := client.Do(request("GET", origin, "/v2/_catalog"), wire.Registry, wire.Control)
 	if err != nil {
 		fmt.Println(err)
@@ -179,13 +174,8 @@ func ExampleClient_NextPage() {
 }
 
 func ExampleCheckResponse() {
-	origin, stop := registry()
+	client, origin, stop := endpoint()
 	defer stop()
-	client, err := wire.New(wire.Options{}).Client(wire.Endpoint{Origin: origin})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	resp, err := client.Do(request("GET", origin, "/v2/nothing/tags/list"), wire.Registry, wire.Control)
 	if err != nil {
 		fmt.Println(err)

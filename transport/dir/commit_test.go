@@ -20,6 +20,7 @@ import (
 	"github.com/dhowhq/dhow/internal/durable"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 func TestCommitNames(t *testing.T) {
@@ -210,9 +211,9 @@ func TestCommitWithoutPut(t *testing.T) {
 	writeImage(t, dir, s, root, nil)
 	before := snapshot(t, dir)
 	d := openDestination(t, dir)
-	commit(t, d, transport.Naming{Desc: root})
+	transporttest.Commit(t, d, transport.Naming{Desc: root})
 	wantSame(t, "files", snapshot(t, dir), before, compareFiles)
-	commit(t, d, transport.Naming{Desc: a})
+	transporttest.Commit(t, d, transport.Naming{Desc: a})
 	src := openSource(t, dir)
 	checkGraph(t, src, s, a)
 }
@@ -261,7 +262,7 @@ func TestTwoWriters(t *testing.T) {
 			one, two := openDestination(t, dir), openDestination(t, dir)
 			put(t, one, s, a)
 			put(t, two, s, b)
-			commit(t, one, transport.Naming{Desc: a})
+			transporttest.Commit(t, one, transport.Naming{Desc: a})
 			_, err := two.Commit(t.Context(), []transport.Naming{{Desc: b}})
 			if size > 1000 {
 				wantError(t, err, errdefs.ErrFailedPrecondition, "another process has replaced the image meanwhile")
@@ -351,7 +352,7 @@ func TestCommitWaitsForTheLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mustClose(t, handle)
+	defer transporttest.Close(t, handle)
 	unlock, err := durable.Lock(t.Context(), handle, lockName)
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 const refusal = "not a containers image directory, don't want to overwrite important data"
@@ -59,7 +60,7 @@ func TestOpenDestination(t *testing.T) {
 			case err != nil:
 				t.Error(err)
 			default:
-				mustClose(t, d)
+				transporttest.Close(t, d)
 			}
 			wantSame(t, "files", snapshot(t, parent), before, compareFiles)
 		})
@@ -101,7 +102,7 @@ func TestPutLooksAgain(t *testing.T) {
 	blob := s.Put("application/octet-stream", []byte("blob"))
 	d := openDestination(t, dir)
 	writeFile(t, filepath.Join(dir, "notes.txt"), []byte("important"))
-	_, err := d.Put(t.Context(), transport.Node{Desc: blob}, opener(s, blob))
+	_, err := d.Put(t.Context(), transport.Node{Desc: blob}, s.Opener(blob))
 	wantError(t, err, errdefs.ErrFailedPrecondition, refusal)
 	wantSame(t, "files", contents(t, dir), map[string]string{"notes.txt": "important"})
 }
@@ -182,9 +183,9 @@ func TestSecondRun(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		commit(t, d, transport.Naming{Desc: root})
-		commit(t, d, transport.Naming{Desc: root})
-		mustClose(t, d)
+		transporttest.Commit(t, d, transport.Naming{Desc: root})
+		transporttest.Commit(t, d, transport.Naming{Desc: root})
+		transporttest.Close(t, d)
 		wantSame(t, name+" files", snapshot(t, dir), before, compareFiles)
 	}
 }
@@ -235,8 +236,8 @@ func TestPutErrors(t *testing.T) {
 			if opened && !closed {
 				t.Error("the reader was not closed")
 			}
-			commit(t, d)
-			mustClose(t, d)
+			transporttest.Commit(t, d)
+			transporttest.Close(t, d)
 			for name := range contents(t, filepath.Dir(dir)) {
 				if strings.Contains(name, tt.desc.Digest.Encoded()) || strings.Contains(name, "manifest.json") {
 					t.Errorf("%s was left behind", name)
@@ -277,10 +278,10 @@ func TestEmptyBlob(t *testing.T) {
 	dir, s := t.TempDir(), &testimage.Store{}
 	desc := s.Put("application/octet-stream", []byte{})
 	d := openDestination(t, dir)
-	if _, err := d.Put(t.Context(), transport.Node{Desc: desc}, opener(s, desc)); err != nil {
+	if _, err := d.Put(t.Context(), transport.Node{Desc: desc}, s.Opener(desc)); err != nil {
 		t.Fatal("B05", err)
 	}
-	commit(t, d)
+	transporttest.Commit(t, d)
 	if _, ok := contents(t, dir)[desc.Digest.Encoded()]; !ok {
 		t.Error("B05: the empty blob is not there")
 	}
@@ -294,11 +295,11 @@ func TestLayerOfManifestType(t *testing.T) {
 	im := s.Image(testimage.Image{Platform: platform("linux", "amd64")})
 	d := openDestination(t, dir)
 	for _, role := range []image.Role{image.RoleLayer, image.RoleManifest} {
-		if _, err := d.Put(t.Context(), transport.Node{Desc: im, Role: role}, opener(s, im)); err != nil {
+		if _, err := d.Put(t.Context(), transport.Node{Desc: im, Role: role}, s.Opener(im)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	commit(t, d)
+	transporttest.Commit(t, d)
 	got := contents(t, dir)
 	for _, name := range []string{im.Digest.Encoded(), im.Digest.Encoded() + ".manifest.json"} {
 		if got[name] != string(s.Get(im.Digest)) {
@@ -320,7 +321,7 @@ func TestNamed(t *testing.T) {
 	wantNone("")
 	put(t, d, s, root)
 	wantNone("")
-	commit(t, d, transport.Naming{Desc: root})
+	transporttest.Commit(t, d, transport.Naming{Desc: root})
 	got, err := d.Named(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -348,7 +349,7 @@ func TestDestinationObeysTheContext(t *testing.T) {
 		"Source.Open":     func() error { _, err := src.Open(ctx, root, 0); return err },
 		"OpenSource":      func() error { _, err := OpenSource(ctx, reference(t, dir), Options{}); return err },
 		"Has":             func() error { _, err := d.Has(ctx, node); return err },
-		"Put":             func() error { _, err := d.Put(ctx, node, opener(s, root)); return err },
+		"Put":             func() error { _, err := d.Put(ctx, node, s.Opener(root)); return err },
 		"Named":           func() error { _, err := d.Named(ctx, ""); return err },
 		"PutSignatures":   func() error { return d.PutSignatures(ctx, root.Digest, nil) },
 		"Commit":          func() error { _, err := d.Commit(ctx, []transport.Naming{{Desc: root}}); return err },

@@ -9,6 +9,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 // FuzzSource reads a directory that holds anything, and plans to replace it.
@@ -40,7 +41,7 @@ func FuzzSource(f *testing.F) {
 			writeFile(t, filepath.Join(dir, "version"), sha256Version().content())
 			src = openSource(t, dir)
 		}
-		defer mustClose(t, src)
+		defer transporttest.Close(t, src)
 		desc, err := src.Root(t.Context())
 		if err != nil {
 			return

@@ -2,7 +2,6 @@ package dir
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 func reference(t testing.TB, path string) Reference {
@@ -35,7 +35,7 @@ func openSource(t testing.TB, path string) *Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { mustClose(t, s) })
+	t.Cleanup(func() { transporttest.Close(t, s) })
 	return s
 }
 
@@ -45,20 +45,8 @@ func openDestination(t testing.TB, path string) *Destination {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { mustClose(t, d) })
+	t.Cleanup(func() { transporttest.Close(t, d) })
 	return d
-}
-
-func mustClose(t testing.TB, c io.Closer) {
-	t.Helper()
-	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-// opener opens the bytes of a descriptor in a store.
-func opener(s *testimage.Store, desc ocispec.Descriptor) transport.Opener {
-	return func(ctx context.Context, from int64) (io.ReadCloser, error) { return s.Open(ctx, desc, from) }
 }
 
 // put puts a graph, children first, and returns what was done for each digest.
@@ -89,20 +77,11 @@ func putNode(t testing.TB, d *Destination, s *testimage.Store, node transport.No
 			putNode(t, d, s, transport.Node{Desc: e.Desc, Role: e.Role, Parent: node.Desc.Digest, Index: e.Index}, done)
 		}
 	}
-	out, err := d.Put(t.Context(), node, opener(s, node.Desc))
+	out, err := d.Put(t.Context(), node, s.Opener(node.Desc))
 	if err != nil {
 		t.Fatal(err)
 	}
 	done[node.Desc.Digest] = out.Action
-}
-
-func commit(t testing.TB, d *Destination, names ...transport.Naming) []string {
-	t.Helper()
-	notes, err := d.Commit(t.Context(), names)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return notes
 }
 
 // writeImage writes an image and its signatures into the directory.
@@ -115,8 +94,8 @@ func writeImage(t testing.TB, path string, s *testimage.Store, root ocispec.Desc
 			t.Fatal(err)
 		}
 	}
-	commit(t, d, transport.Naming{Desc: root})
-	mustClose(t, d)
+	transporttest.Commit(t, d, transport.Naming{Desc: root})
+	transporttest.Close(t, d)
 }
 
 // checkGraph reads all that the descriptor leads to and verifies it. What the
@@ -148,7 +127,7 @@ func read(t testing.TB, src *Source, desc ocispec.Descriptor) []byte {
 		t.Error(err)
 		return nil
 	}
-	defer mustClose(t, r)
+	defer transporttest.Close(t, r)
 	data, err := io.ReadAll(r)
 	if err != nil {
 		t.Error(err)

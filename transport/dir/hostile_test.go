@@ -14,6 +14,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 // No digest reaches the file system or a format before it was checked, whatever
@@ -58,7 +59,7 @@ func TestHostileDigests(t *testing.T) {
 				"Signatures":    func() error { _, err := src.Signatures(t.Context(), desc.Digest); return err },
 				"Referrers":     func() error { _, err := src.Referrers(t.Context(), desc.Digest); return err },
 				"Has":           func() error { _, err := dst.Has(t.Context(), node); return err },
-				"Put":           func() error { _, err := dst.Put(t.Context(), node, opener(s, root)); return err },
+				"Put":           func() error { _, err := dst.Put(t.Context(), node, s.Opener(root)); return err },
 				"PutSignatures": func() error { return dst.PutSignatures(t.Context(), desc.Digest, nil) },
 				"Commit":        func() error { _, err := dst.Commit(t.Context(), []transport.Naming{{Desc: desc}}); return err },
 				"Commit, further": func() error {
@@ -163,10 +164,10 @@ func TestHealing(t *testing.T) {
 			if have, err := d.Has(t.Context(), node); have != transport.Absent || err != nil {
 				t.Errorf("Has says %d, %v", have, err)
 			}
-			if out, err := d.Put(t.Context(), node, opener(s, blob)); out.Action != transport.Copied || err != nil {
+			if out, err := d.Put(t.Context(), node, s.Opener(blob)); out.Action != transport.Copied || err != nil {
 				t.Errorf("Put says %q, %v", out.Action, err)
 			}
-			commit(t, d)
+			transporttest.Commit(t, d)
 			if got := snapshot(t, dir)[blob.Digest.Encoded()].content; got != want {
 				t.Errorf("the file holds %q", got)
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 // state is an image with its signatures.
@@ -126,7 +127,7 @@ var errKilled = errors.New("killed")
 func killAt(t *testing.T, dir string, s *testimage.Store, old, next state, n int) (when string, killed bool) {
 	t.Helper()
 	d := openDestination(t, dir)
-	defer mustClose(t, d)
+	defer transporttest.Close(t, d)
 	put(t, d, s, next.root)
 	for m, set := range next.sigs {
 		if err := d.PutSignatures(t.Context(), m, set); err != nil {

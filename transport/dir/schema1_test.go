@@ -12,6 +12,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 // signedSchema1 returns a signed schema 1 manifest of the given layers, the base
@@ -58,8 +59,8 @@ func TestSchema1(t *testing.T) {
 				t.Errorf("%s was %s, want %s", what, did, action)
 			}
 		}
-		commit(t, d, transport.Naming{Desc: root})
-		mustClose(t, d)
+		transporttest.Commit(t, d, transport.Naming{Desc: root})
+		transporttest.Close(t, d)
 		wantSame(t, "files", contents(t, dir), want)
 	}
 	src := openSource(t, dir)

@@ -18,6 +18,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 // prefixOf writes a digest as the format's documentation says, by other means
@@ -163,7 +164,7 @@ func TestRootErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer mustClose(t, src)
+			defer transporttest.Close(t, src)
 			_, err = src.Root(t.Context())
 			wantError(t, err, tt.kind, "manifest.json", dir)
 		})
@@ -202,7 +203,7 @@ func TestOpenFromOffset(t *testing.T) {
 			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, all[from:]) {
 				t.Errorf("%s from %d: %q, %v, want %q", desc.MediaType, from, got, err, all[from:])
 			}
-			mustClose(t, r)
+			transporttest.Close(t, r)
 		}
 		for _, from := range []int64{-1, desc.Size + 1, 1 << 40} {
 			_, err := src.Open(t.Context(), desc, from)
@@ -343,6 +344,6 @@ func TestReferrersLimit(t *testing.T) {
 		}
 		_, err = src.Referrers(t.Context(), im.Digest)
 		wantError(t, err, errdefs.ErrResourceExhausted, name[:1])
-		mustClose(t, src)
+		transporttest.Close(t, src)
 	}
 }

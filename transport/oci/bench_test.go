@@ -16,6 +16,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 // BenchmarkPut puts blobs and commits them; its smaller sizes are written in one
@@ -43,9 +44,9 @@ func BenchmarkPut(b *testing.B) {
 				close(blobs)
 				b.StartTimer()
 				putAll(b, d, blobs, data, bc.workers)
-				commit(b, d)
+				transporttest.Commit(b, d)
 				b.StopTimer()
-				mustClose(b, d)
+				transporttest.Close(b, d)
 				b.StartTimer()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*bc.count), "ns/blob")
@@ -103,13 +104,13 @@ func BenchmarkHas(b *testing.B) {
 // BenchmarkCommit gives 2000 new names in a layout that has as many.
 func BenchmarkCommit(b *testing.B) {
 	d, names := oneImage(b, 4000)
-	commit(b, d, names[:2000]...)
+	transporttest.Commit(b, d, names[:2000]...)
 	index := filepath.Join(d.ref.Path, ocispec.ImageIndexFile)
 	before := readFile(b, index)
 	for b.Loop() {
 		b.StopTimer()
 		writeFile(b, before, index)
 		b.StartTimer()
-		commit(b, d, names[2000:]...)
+		transporttest.Commit(b, d, names[2000:]...)
 	}
 }

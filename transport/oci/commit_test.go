@@ -18,6 +18,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 func TestCommitDescribesEntries(t *testing.T) {
@@ -44,7 +45,7 @@ func TestCommitDescribesEntries(t *testing.T) {
 	for _, root := range []ocispec.Descriptor{im, odd, index, referrer, signature, noConfig} {
 		put(t, d, s, root)
 	}
-	notes := commit(t, d,
+	notes := transporttest.Commit(t, d,
 		transport.Naming{Desc: bare(im)},
 		transport.Naming{Name: "odd", Desc: odd},
 		transport.Naming{Name: "annotated", Desc: annotated},
@@ -82,7 +83,7 @@ func TestCommitKeepsWhatItDoesNotKnow(t *testing.T) {
 	writeFile(t, []byte(`{"more":{"z":1,"a":2},"schemaVersion":2,"manifests":[`+foreign+`],"annotations":{"k":"v"}}`), dir, ocispec.ImageIndexFile)
 	d := openDestination(t, dir+":latest")
 	put(t, d, s, im)
-	commit(t, d, transport.Naming{Desc: im})
+	transporttest.Commit(t, d, transport.Naming{Desc: im})
 	got := string(readFile(t, dir, ocispec.ImageIndexFile))
 	for _, part := range []string{`"more":{"z":1,"a":2}`, foreign, `"annotations":{"k":"v"}`, im.Digest.String()} {
 		if !strings.Contains(got, part) {
@@ -115,8 +116,8 @@ func TestCommitOfNothingNewWritesNothing(t *testing.T) {
 	d := openDestination(t, dir+":latest")
 	put(t, d, s, im)
 	put(t, d, s, referrer)
-	commit(t, d, transport.Naming{Desc: im}, transport.Naming{Desc: referrer, Subject: im.Digest})
-	mustClose(t, d)
+	transporttest.Commit(t, d, transport.Naming{Desc: im}, transport.Naming{Desc: referrer, Subject: im.Digest})
+	transporttest.Close(t, d)
 	if diff := cmp.Diff(before, stat()); diff != "" {
 		t.Errorf("files and times (-before +after):\n%s", diff)
 	}
@@ -182,13 +183,13 @@ func TestCommitSparse(t *testing.T) {
 		if image.IsList(desc.MediaType) {
 			role = image.RoleIndex
 		}
-		if _, err := d.Put(t.Context(), transport.Node{Desc: desc, Role: role}, opener(s, desc)); err != nil {
+		if _, err := d.Put(t.Context(), transport.Node{Desc: desc, Role: role}, s.Opener(desc)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	bare := im
 	bare.Platform = nil
-	commit(t, d, transport.Naming{Name: "list", Desc: index}, transport.Naming{Name: "image", Desc: bare})
+	transporttest.Commit(t, d, transport.Naming{Name: "list", Desc: index}, transport.Naming{Name: "image", Desc: bare})
 	if got := entries(t, d.ref.Path); len(got) != 2 || got[1].Platform != nil {
 		t.Errorf("entries: %+v", got)
 	}
@@ -229,7 +230,7 @@ func TestCommitWritesWhatItCanRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer mustClose(t, d)
+			defer transporttest.Close(t, d)
 			put(t, d, s, im)
 			_, err = d.Commit(t.Context(), []transport.Naming{{Desc: im}})
 			if !errors.Is(err, tc.kind) {

@@ -21,6 +21,7 @@ import (
 	"github.com/dhowhq/dhow/internal/durable"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 func TestOpenDestinationRefuses(t *testing.T) {
@@ -62,7 +63,7 @@ func TestOpenDestinationRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, err := OpenDestination(t.Context(), tc.ref, Options{})
 			if err == nil { // the first Put must tell
-				defer mustClose(t, d)
+				defer transporttest.Close(t, d)
 				_, err = d.Put(t.Context(), transport.Node{Desc: ocispec.Descriptor{Digest: digest.FromString("x"), Size: 1}, Role: image.RoleLayer}, nil)
 			}
 			if err == nil || tc.kind != nil && !errors.Is(err, tc.kind) || !strings.Contains(err.Error(), tc.text) {
@@ -93,14 +94,14 @@ func TestFirstPutMakesTheLayout(t *testing.T) {
 		if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
 			t.Errorf("opening wrote (-before +after):\n%s", diff)
 		}
-		if _, err := d.Put(t.Context(), transport.Node{Desc: layer, Role: image.RoleLayer}, opener(s, layer)); err != nil {
+		if _, err := d.Put(t.Context(), transport.Node{Desc: layer, Role: image.RoleLayer}, s.Opener(layer)); err != nil {
 			t.Fatal(err)
 		}
 		if got := string(readFile(t, dir, ocispec.ImageLayoutFile)); got != `{"imageLayoutVersion":"1.0.0"}` {
 			t.Errorf("oci-layout: %s", got)
 		}
-		commit(t, d)
-		mustClose(t, d)
+		transporttest.Commit(t, d)
+		transporttest.Close(t, d)
 		var want []string
 		for _, name := range []string{"blobs", "blobs/sha256", "blobs/sha256/" + layer.Digest.Encoded(), "index.json", "oci-layout"} {
 			want = append(want, filepath.Join(dir, name))
@@ -146,13 +147,13 @@ func TestDamagedBlobsAreHealed(t *testing.T) {
 			if have, err := d.Has(t.Context(), node); have != transport.Absent || err != nil {
 				t.Errorf("Has: %v, %v; want Absent", have, err)
 			}
-			if out, err := d.Put(t.Context(), node, opener(s, layer)); err != nil || out.Action != transport.Copied {
+			if out, err := d.Put(t.Context(), node, s.Opener(layer)); err != nil || out.Action != transport.Copied {
 				t.Fatalf("Put: %v, %v", out, err)
 			}
 			if have, err := d.Has(t.Context(), node); have != transport.Complete || err != nil {
 				t.Errorf("Has after Put: %v, %v; want Complete", have, err)
 			}
-			commit(t, d)
+			transporttest.Commit(t, d)
 			if info, err := os.Lstat(blobPath(dir, layer.Digest)); err != nil || !info.Mode().IsRegular() {
 				t.Errorf("the blob is %v (%v)", info, err)
 			}
@@ -171,7 +172,7 @@ func TestB04SizeLieDoesNotReplaceAGoodBlob(t *testing.T) {
 	d := openDestination(t, dir)
 	lie := layer
 	lie.Size++
-	_, err := d.Put(t.Context(), transport.Node{Desc: lie, Role: image.RoleLayer}, opener(s, layer))
+	_, err := d.Put(t.Context(), transport.Node{Desc: lie, Role: image.RoleLayer}, s.Opener(layer))
 	if !errdefs.IsDataLoss(err) || !strings.Contains(err.Error(), "5 bytes, want 6") {
 		t.Errorf("Put: %v", err)
 	}
@@ -186,7 +187,7 @@ func TestB07NegativeSize(t *testing.T) {
 	layer := s.Put(ocispec.MediaTypeImageLayerGzip, []byte("layer"))
 	layer.Size = -2
 	d := openDestination(t, filepath.Join(t.TempDir(), "layout"))
-	if _, err := d.Put(t.Context(), transport.Node{Desc: layer, Role: image.RoleLayer}, opener(s, layer)); !errdefs.IsInvalidArgument(err) {
+	if _, err := d.Put(t.Context(), transport.Node{Desc: layer, Role: image.RoleLayer}, s.Opener(layer)); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("Put: %v", err)
 	}
 }
@@ -197,7 +198,7 @@ func TestB08HugeSizeIsNotBelieved(t *testing.T) {
 	layer := s.Put(ocispec.MediaTypeImageLayerGzip, []byte("layer"))
 	layer.Size = 1 << 50
 	d := openDestination(t, filepath.Join(t.TempDir(), "layout"))
-	if _, err := d.Put(t.Context(), transport.Node{Desc: layer, Role: image.RoleLayer}, opener(s, layer)); !errdefs.IsDataLoss(err) {
+	if _, err := d.Put(t.Context(), transport.Node{Desc: layer, Role: image.RoleLayer}, s.Opener(layer)); !errdefs.IsDataLoss(err) {
 		t.Errorf("Put: %v", err)
 	}
 }
@@ -208,11 +209,11 @@ func TestDocumentTypes(t *testing.T) {
 	d := openDestination(t, filepath.Join(t.TempDir(), "layout"))
 	for _, mediaType := range []string{image.MediaTypeDockerSchema1, image.MediaTypeDockerSchema1Signed, "application/json", ""} {
 		desc := s.Put(mediaType, []byte("{}"))
-		_, err := d.Put(t.Context(), transport.Node{Desc: desc, Role: image.RoleManifest}, opener(s, desc))
+		_, err := d.Put(t.Context(), transport.Node{Desc: desc, Role: image.RoleManifest}, s.Opener(desc))
 		if !errdefs.IsNotImplemented(err) || !strings.Contains(err.Error(), mediaType) {
 			t.Errorf("Put of a manifest of type %q: %v", mediaType, err)
 		}
-		if _, err := d.Put(t.Context(), transport.Node{Desc: desc, Role: image.RoleOpaque}, opener(s, desc)); err != nil {
+		if _, err := d.Put(t.Context(), transport.Node{Desc: desc, Role: image.RoleOpaque}, s.Opener(desc)); err != nil {
 			t.Errorf("Put of an opaque blob of type %q: %v", mediaType, err)
 		}
 	}
@@ -230,8 +231,8 @@ func TestSharedBlobs(t *testing.T) {
 			t.Fatal(err)
 		}
 		put(t, d, s, im)
-		commit(t, d, transport.Naming{Desc: im})
-		mustClose(t, d)
+		transporttest.Commit(t, d, transport.Naming{Desc: im})
+		transporttest.Close(t, d)
 		if found, err := os.ReadDir(filepath.Join(base, name, "blobs")); err != nil || len(found) > 0 {
 			t.Errorf("blobs of layout %s: %v, %v; want an empty directory", name, found, err)
 		}
@@ -246,12 +247,12 @@ func TestSharedBlobs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mustClose(t, src)
+	defer transporttest.Close(t, src)
 	r, err := src.Open(t.Context(), im, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustClose(t, r)
+	transporttest.Close(t, r)
 }
 
 func TestB74ReadOnly(t *testing.T) {
@@ -266,7 +267,7 @@ func TestB74ReadOnly(t *testing.T) {
 	s := &testimage.Store{}
 	layer := s.Put(ocispec.MediaTypeImageLayerGzip, []byte("layer"))
 	d := openDestination(t, dir)
-	if _, err := d.Put(t.Context(), transport.Node{Desc: layer, Role: image.RoleLayer}, opener(s, layer)); !errors.Is(err, os.ErrPermission) {
+	if _, err := d.Put(t.Context(), transport.Node{Desc: layer, Role: image.RoleLayer}, s.Opener(layer)); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("Put: %v", err)
 	}
 }
@@ -279,20 +280,20 @@ func TestB74Full(t *testing.T) {
 	big := s.Put(ocispec.MediaTypeImageLayerGzip, bytes.Repeat([]byte("x"), 8<<20))
 	d := openDestination(t, filepath.Join(dir, "layout")+":latest")
 	put(t, d, s, im)
-	commit(t, d, transport.Naming{Desc: im})
+	transporttest.Commit(t, d, transport.Naming{Desc: im})
 	before := readFile(t, d.ref.Path, ocispec.ImageIndexFile)
-	_, err := d.Put(t.Context(), transport.Node{Desc: big, Role: image.RoleLayer}, opener(s, big))
+	_, err := d.Put(t.Context(), transport.Node{Desc: big, Role: image.RoleLayer}, s.Opener(big))
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), big.Digest.Encoded()) {
 		t.Errorf("Put: %v; want no space left", err)
 	}
 	for i := 0; err == nil || i == 0; i++ { // small ones, until nothing fits
 		small := s.Put(ocispec.MediaTypeImageLayerGzip, bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 50<<10))
-		_, err = d.Put(t.Context(), transport.Node{Desc: small, Role: image.RoleLayer}, opener(s, small))
+		_, err = d.Put(t.Context(), transport.Node{Desc: small, Role: image.RoleLayer}, s.Opener(small))
 	}
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("Put: %v; want no space left", err)
 	}
-	mustClose(t, d)
+	transporttest.Close(t, d)
 	if after := readFile(t, d.ref.Path, ocispec.ImageIndexFile); !bytes.Equal(before, after) {
 		t.Errorf("index.json before: %s; after: %s", before, after)
 	}
@@ -303,7 +304,7 @@ func TestB74Full(t *testing.T) {
 	}
 	again := openDestination(t, d.ref.Path+":again") // what was half-done is gone
 	put(t, again, s, im)
-	commit(t, again, transport.Naming{Desc: im})
+	transporttest.Commit(t, again, transport.Naming{Desc: im})
 }
 
 func TestPutNeverReadsAfterACancelledContext(t *testing.T) {

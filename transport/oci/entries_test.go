@@ -16,6 +16,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 // entry is one of index.json, as a test writes it down.
@@ -116,7 +117,7 @@ func TestCommitRefusesOneNameForTwo(t *testing.T) {
 	}
 	d := openDestination(t, filepath.Join(t.TempDir(), "layout")+":a")
 	put(t, d, s, im)
-	commit(t, d, transport.Naming{Desc: im}, transport.Naming{Name: "a", Desc: im})
+	transporttest.Commit(t, d, transport.Naming{Desc: im}, transport.Naming{Name: "a", Desc: im})
 	if got := entries(t, d.ref.Path); len(got) != 1 {
 		t.Errorf("entries: %v; want one", got)
 	}
@@ -142,7 +143,7 @@ func TestCommitOfManyNames(t *testing.T) { // not parallel: it measures time
 	var took time.Duration
 	for i, part := range slices.Collect(slices.Chunk(names, n)) {
 		began := time.Now()
-		commit(t, d, part...)
+		transporttest.Commit(t, d, part...)
 		took = time.Since(began)
 		if got := len(entries(t, d.ref.Path)); got != (i+1)*n {
 			t.Errorf("%d entries after commit %d, want %d", got, i, (i+1)*n)
@@ -180,7 +181,7 @@ func TestCommitTellsOfJoinedImages(t *testing.T) {
 	} {
 		d := openDestination(t, dir)
 		put(t, d, s, step.naming.Desc)
-		notes := commit(t, d, step.naming)
+		notes := transporttest.Commit(t, d, step.naming)
 		if got := strings.Join(notes, "; "); (got == "") != (step.want == "") || !strings.Contains(got, step.want) {
 			t.Errorf("notes of commit %d: %q; want one with %q", i, notes, step.want)
 		}

@@ -1,9 +1,7 @@
 package oci
 
 import (
-	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +14,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 func mustParse(t testing.TB, details string) Reference {
@@ -33,7 +32,7 @@ func openSource(t testing.TB, details string, opts Options) *Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { mustClose(t, s) })
+	t.Cleanup(func() { transporttest.Close(t, s) })
 	return s
 }
 
@@ -43,15 +42,8 @@ func openDestination(t testing.TB, details string) *Destination {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { mustClose(t, d) })
+	t.Cleanup(func() { transporttest.Close(t, d) })
 	return d
-}
-
-func mustClose(t testing.TB, c io.Closer) {
-	t.Helper()
-	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
 }
 
 // put puts a whole graph.
@@ -62,23 +54,10 @@ func put(t testing.TB, d *Destination, s *testimage.Store, root ocispec.Descript
 		t.Fatal(err)
 	}
 	for _, n := range slices.Backward(g.Nodes()) {
-		if _, err := d.Put(t.Context(), transport.Node{Desc: n.Desc, Role: n.Role}, opener(s, n.Desc)); err != nil {
+		if _, err := d.Put(t.Context(), transport.Node{Desc: n.Desc, Role: n.Role}, s.Opener(n.Desc)); err != nil {
 			t.Fatal(err)
 		}
 	}
-}
-
-func opener(s *testimage.Store, desc ocispec.Descriptor) transport.Opener {
-	return func(ctx context.Context, from int64) (io.ReadCloser, error) { return s.Open(ctx, desc, from) }
-}
-
-func commit(t testing.TB, d *Destination, names ...transport.Naming) []string {
-	t.Helper()
-	notes, err := d.Commit(t.Context(), names)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return notes
 }
 
 // writeLayout writes a layout with all blobs of the store and these entries.

@@ -19,6 +19,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 // Variables by which a test tells the processes that it starts what to do.
@@ -75,7 +76,7 @@ func writeNames(layout, prefix string) error {
 		}
 		for _, blob := range s.Digests() {
 			node := transport.Node{Desc: ocispec.Descriptor{Digest: blob, Size: int64(len(s.Get(blob)))}, Role: image.RoleLayer}
-			if _, err := d.Put(ctx, node, opener(s, node.Desc)); err != nil {
+			if _, err := d.Put(ctx, node, s.Opener(node.Desc)); err != nil {
 				return errors.Join(err, d.Close())
 			}
 		}
@@ -141,7 +142,7 @@ func putForever(layout string) error {
 	}
 	s := &testimage.Store{}
 	small := s.Put(ocispec.MediaTypeImageLayerGzip, []byte("held back"))
-	if _, err := d.Put(context.Background(), transport.Node{Desc: small, Role: image.RoleLayer}, opener(s, small)); err != nil {
+	if _, err := d.Put(context.Background(), transport.Node{Desc: small, Role: image.RoleLayer}, s.Opener(small)); err != nil {
 		return err
 	}
 	endless := s.Put(ocispec.MediaTypeImageLayerGzip, []byte("some other bytes"))
@@ -178,8 +179,8 @@ func TestKilledProcessLeavesNothingToSee(t *testing.T) {
 	write := func(name string) {
 		d := openDestination(t, dir+":"+name)
 		put(t, d, s, im)
-		commit(t, d, transport.Naming{Desc: im})
-		mustClose(t, d)
+		transporttest.Commit(t, d, transport.Naming{Desc: im})
+		transporttest.Close(t, d)
 	}
 	write("first")
 	if len(tree(t, filepath.Join(dir, ".dhow-ingest"))) < 4 {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
+	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 // within runs a test that must not hang.
@@ -183,7 +184,7 @@ func TestOpenRefusesHostileBlobs(t *testing.T) {
 			within(t, 5*time.Second, func() {
 				r, err := src.Open(t.Context(), desc, 0)
 				if err == nil {
-					mustClose(t, r)
+					transporttest.Close(t, r)
 				}
 				if !errors.Is(err, tc.kind) || !strings.Contains(err.Error(), tc.text) {
 					t.Errorf("Open: %v; want %v with %q", err, tc.kind, tc.text)
@@ -212,7 +213,7 @@ func TestOpenHardLink(t *testing.T) {
 	if err != nil {
 		t.Fatal("a hard link is a regular file:", err)
 	}
-	mustClose(t, r)
+	transporttest.Close(t, r)
 }
 
 func TestB73UpperCaseFileIsNotTheBlob(t *testing.T) {
@@ -244,12 +245,12 @@ func TestReadersOutliveTheirSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustClose(t, src)
+	transporttest.Close(t, src)
 	data, err := io.ReadAll(r)
 	if err != nil || len(data) != 990 {
 		t.Errorf("read %d bytes, %v", len(data), err)
 	}
-	mustClose(t, r)
+	transporttest.Close(t, r)
 	if _, err := src.Open(t.Context(), desc, 0); err == nil {
 		t.Error("Open of a closed source: no error")
 	}
@@ -280,7 +281,7 @@ func FuzzLayoutIndex(f *testing.F) {
 			if err := readEverything(t, src); err != nil {
 				t.Errorf("%s: %v", ref, err)
 			}
-			mustClose(t, src)
+			transporttest.Close(t, src)
 		}
 	})
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/dhowhq/dhow/copy"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/registry/hosts"
-	"github.com/dhowhq/dhow/transport/oci"
 	"github.com/dhowhq/dhow/transport/registry"
 )
 
@@ -30,19 +29,7 @@ func eleven(s *testimage.Store) ocispec.Descriptor {
 // push writes an image of a store to a registry, by way of a layout.
 func push(t *testing.T, s *testimage.Store, root ocispec.Descriptor, to *host, name string) {
 	t.Helper()
-	dir := t.TempDir()
-	if err := s.WriteLayout(dir, testimage.Named{Name: "x", Desc: root}); err != nil {
-		t.Fatal(err)
-	}
-	r, err := oci.Parse(dir + ":x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := oci.OpenSource(t.Context(), r, oci.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
+	src := openLayout(t, s, root)
 	dst, err := registry.OpenDestination(t.Context(), to.ref(t, name), registry.Options{Client: newClient(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -200,20 +187,8 @@ func TestAttached(t *testing.T) {
 			onSBOM := s.Referrer(sbom, "application/x", "about the sbom")
 			ofInstance := s.Referrer(im, "application/x", "of the instance")
 			tag, tagged := s.CosignTag(im, "sig")
-			dir := t.TempDir()
-			if err := s.WriteLayout(dir, testimage.Named{Name: "x", Desc: root}, testimage.Named{Desc: sbom},
-				testimage.Named{Desc: onSBOM}, testimage.Named{Desc: ofInstance}, testimage.Named{Name: tag, Desc: tagged}); err != nil {
-				t.Fatal(err)
-			}
-			r, err := oci.Parse(dir + ":x")
-			if err != nil {
-				t.Fatal(err)
-			}
-			src, err := oci.OpenSource(t.Context(), r, oci.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer src.Close()
+			src := openLayout(t, &s, root, testimage.Named{Desc: sbom}, testimage.Named{Desc: onSBOM},
+				testimage.Named{Desc: ofInstance}, testimage.Named{Name: tag, Desc: tagged})
 			dst, err := registry.OpenDestination(t.Context(), from.ref(t, "a:1"), registry.Options{Client: newClient(t)})
 			if err != nil {
 				t.Fatal(err)

@@ -79,11 +79,11 @@ func shelf(s *testimage.Store, named ocispec.Descriptor) http.HandlerFunc {
 	}
 }
 
-// openLayout writes a store as a layout and opens an image of it.
-func openLayout(t *testing.T, s *testimage.Store, root ocispec.Descriptor) transport.Source {
+// openLayout writes a store as a layout with an image, and others, and opens the image.
+func openLayout(t *testing.T, s *testimage.Store, root ocispec.Descriptor, others ...testimage.Named) transport.Source {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "layout")
-	if err := s.WriteLayout(dir, testimage.Named{Name: "x", Desc: root}); err != nil {
+	if err := s.WriteLayout(dir, append([]testimage.Named{{Name: "x", Desc: root}}, others...)...); err != nil {
 		t.Fatal(err)
 	}
 	r, err := oci.Parse(dir + ":x")

@@ -90,7 +90,7 @@ func (f Factory) refused(t *testing.T, node transport.Node, src io.Reader, want 
 			t.Errorf("Has after a refused Put: %v, %v", have, err)
 		}
 	}
-	commit(t, d)
+	Commit(t, d)
 	if err := d.Close(); err != nil {
 		t.Error("Close:", err)
 	}

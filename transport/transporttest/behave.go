@@ -59,7 +59,7 @@ func (f Factory) concurrent(t *testing.T) {
 	}
 	wg.Wait()
 	store.put(t, d, root)
-	commit(t, d, transport.Naming{Desc: root})
+	Commit(t, d, transport.Naming{Desc: root})
 	store.wantGraph(t, openSource(t, place), root)
 }
 

@@ -26,11 +26,7 @@ func openDestination(t *testing.T, p Place) transport.Destination {
 	if err != nil {
 		t.Fatal("opening the destination:", err)
 	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error("closing the destination:", err)
-		}
-	})
+	t.Cleanup(func() { Close(t, d) })
 	return d
 }
 
@@ -41,11 +37,7 @@ func openSource(t *testing.T, p Place) transport.Source {
 	if err != nil {
 		t.Fatal("opening the source:", err)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error("closing the source:", err)
-		}
-	})
+	t.Cleanup(func() { Close(t, s) })
 	return s
 }
 
@@ -159,14 +151,22 @@ func (s *source) put(t *testing.T, d transport.Destination, root ocispec.Descrip
 	s.wantClosed(t)
 }
 
-// commit commits, and fails the test if that does.
-func commit(t *testing.T, d transport.Destination, names ...transport.Naming) []string {
-	t.Helper()
-	notes, err := d.Commit(t.Context(), names)
+// Commit commits, and returns the notes. It ends the test if that fails.
+func Commit(tb testing.TB, d transport.Destination, names ...transport.Naming) []string {
+	tb.Helper()
+	notes, err := d.Commit(tb.Context(), names)
 	if err != nil {
-		t.Fatal("Commit:", err)
+		tb.Fatal("Commit:", err)
 	}
 	return notes
+}
+
+// Close closes a source, a destination or a reader, which must not fail.
+func Close(tb testing.TB, c io.Closer) {
+	tb.Helper()
+	if err := c.Close(); err != nil {
+		tb.Error("Close:", err)
+	}
 }
 
 // write writes an image into the place under its name.
@@ -177,10 +177,8 @@ func (s *source) write(t *testing.T, p Place, root ocispec.Descriptor) {
 		t.Fatal("opening the destination:", err)
 	}
 	s.put(t, d, root)
-	commit(t, d, transport.Naming{Desc: root})
-	if err := d.Close(); err != nil {
-		t.Fatal("closing the destination:", err)
-	}
+	Commit(t, d, transport.Naming{Desc: root})
+	Close(t, d)
 }
 
 // readAll reads a node of a source from an offset on.

@@ -24,9 +24,9 @@ func (f Factory) namesMoveLast(t *testing.T) {
 	wantRoot(t, place, "")
 	store.put(t, d, root)
 	wantRoot(t, place, "")
-	commit(t, d)
+	Commit(t, d)
 	wantRoot(t, place, "")
-	commit(t, d, transport.Naming{Desc: root})
+	Commit(t, d, transport.Naming{Desc: root})
 	wantRoot(t, place, root.Digest)
 }
 
@@ -38,7 +38,7 @@ func (f Factory) commitAgain(t *testing.T) {
 	root := store.Image(testimage.Image{Platform: amd64()})
 	d := openDestination(t, place)
 	store.put(t, d, root)
-	commit(t, d, transport.Naming{Desc: root})
+	Commit(t, d, transport.Naming{Desc: root})
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func (f Factory) commitAgain(t *testing.T) {
 	d = openDestination(t, place)
 	store.put(t, d, root)
 	for range 2 {
-		commit(t, d, transport.Naming{Desc: root})
+		Commit(t, d, transport.Naming{Desc: root})
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func (f Factory) replaceName(t *testing.T) {
 			}
 		}
 		store.put(t, d, root)
-		commit(t, d, transport.Naming{Desc: root})
+		Commit(t, d, transport.Naming{Desc: root})
 		wantRoot(t, place, root.Digest)
 		store.wantGraph(t, openSource(t, place), root)
 		if ok {
@@ -137,8 +137,8 @@ func (f Factory) referrers(t *testing.T) {
 	ofReferrer := store.Referrer(store.desc(want[0]), "application/x.test", "three")
 	store.put(t, d, ofReferrer)
 	names = append(names, transport.Naming{Desc: ofReferrer, Subject: want[0]})
-	commit(t, d, names...)
-	commit(t, d, names...)
+	Commit(t, d, names...)
+	Commit(t, d, names...)
 
 	wantRoot(t, place, root.Digest)
 	src := openSource(t, place)
@@ -187,7 +187,7 @@ func (f Factory) names(t *testing.T) {
 		naming = append(naming, transport.Naming{Name: tag, Desc: desc})
 		want[tag] = desc.Digest
 	}
-	if notes := commit(t, d, naming...); len(notes) > 0 {
+	if notes := Commit(t, d, naming...); len(notes) > 0 {
 		t.Errorf("notes: %q", notes)
 	}
 	wantRoot(t, place, root.Digest)
@@ -241,7 +241,7 @@ func (f Factory) signatures(t *testing.T) {
 			t.Fatal("PutSignatures:", err)
 		}
 	}
-	commit(t, d, transport.Naming{Desc: root})
+	Commit(t, d, transport.Naming{Desc: root})
 	reader, ok := openSource(t, place).(transport.SignatureReader)
 	if !ok {
 		t.Fatal("the source is no transport.SignatureReader")

@@ -142,7 +142,7 @@ func (f Factory) putAgain(t *testing.T) {
 	d := openDestination(t, place)
 	store.put(t, d, root)
 	store.put(t, d, root)
-	commit(t, d, transport.Naming{Desc: root})
+	Commit(t, d, transport.Naming{Desc: root})
 	store.wantGraph(t, openSource(t, place), root)
 }
 
