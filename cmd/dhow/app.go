@@ -76,7 +76,13 @@ func (a *app) command() *cobra.Command {
 	flags.Var(&manifest, "max-manifest-size", "the largest manifest or list to accept, as 6000000 or 8MiB; all of one image may have 16 times as much (default 4MiB)")
 	flags.Var(&config, "max-config-size", "the largest image config to accept (default 8MiB)")
 	root.SetHelpCommand(helpCommand(root))
-	root.AddCommand(a.copyCommand(), a.inspectCommand(), a.tagsCommand(), a.reposCommand(), a.referrersCommand(), a.deleteCommand(), a.loginCommand(), a.logoutCommand(), a.digestCommand(), a.versionCommand(), a.completionCommand(root))
+	for _, c := range []*cobra.Command{
+		a.copyCommand(), a.inspectCommand(), a.tagsCommand(), a.reposCommand(), a.referrersCommand(), a.deleteCommand(),
+		a.loginCommand(), a.logoutCommand(), a.digestCommand(), a.versionCommand(), a.completionCommand(root),
+	} {
+		c.SetUsageFunc(usage)
+		root.AddCommand(c)
+	}
 	return root
 }
 
@@ -86,7 +92,7 @@ func (a *app) configure(level string, manifest, config byteSize) error {
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return fmt.Errorf("unknown log level %q (there are: debug, info, warn, error): %w", level, errdefs.ErrInvalidArgument)
 	}
-	a.log = slog.New(slog.NewTextHandler(a.errOut, &slog.HandlerOptions{Level: l}))
+	a.log = newLog(a.errOut, l)
 	a.limits = image.Limits{DocumentBytes: int64(manifest), ConfigBytes: int64(config), GraphBytes: 16 * int64(manifest)}
 	return nil
 }

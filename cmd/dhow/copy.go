@@ -143,5 +143,9 @@ func totalsLine(t copy.Totals) string {
 			counts = append(counts, fmt.Sprintf("%s %d", action, n))
 		}
 	}
-	return fmt.Sprintf("%s; %s moved", strings.Join(counts, ", "), text.Size(t.BytesCopied))
+	line := fmt.Sprintf("%s; %s moved", strings.Join(counts, ", "), text.Size(t.BytesCopied))
+	if t.BytesVerifiedAtDestination > 0 {
+		line += fmt.Sprintf(", %s of it verified by the destination alone", text.Size(t.BytesVerifiedAtDestination))
+	}
+	return line
 }

@@ -7,11 +7,13 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/dhowhq/dhow/cmd/dhow/internal/progress"
 	"github.com/dhowhq/dhow/copy"
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/platform"
+	"github.com/dhowhq/dhow/registry/blob"
 )
 
 // copyFlags are the flags of copy.
@@ -35,6 +37,7 @@ type copyFlags struct {
 	// Where it comes from and goes to.
 	source   settings // as far as flags set them
 	dest     settings
+	verify   string
 	parallel int
 	// What is said of it.
 	receipt  string
@@ -46,8 +49,24 @@ type copyFlags struct {
 
 // add defines the flags.
 func (f *copyFlags) add(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.SortFlags = false
+	cmd.Flags().SortFlags = false
+	group(cmd, "Which part of a list", f.which())
+	group(cmd, "What becomes of it", f.becomes())
+	f.source.registry.addSide("src-")
+	f.source.registry.addForeign()
+	group(cmd, sourceGroup, f.source.registry.flags)
+	f.dest.registry.addSide("dest-")
+	group(cmd, destGroup, f.dest.registry.flags)
+	group(cmd, registriesGroup, f.registries())
+	group(cmd, "How, and what is said of it", f.how())
+	choices(cmd, "format", string(copy.OCI), string(copy.Docker))
+	choices(cmd, "verify", verifyHere, verifyDestination)
+	choices(cmd, "progress", progress.Modes()...)
+}
+
+// which are the flags that choose.
+func (f *copyFlags) which() *pflag.FlagSet {
+	flags := newFlags()
 	flags.StringArrayVar(&f.platforms, "platform", nil, "copy only this `PLATFORM`, as linux/arm64, without its list; or several, with commas, in the list; may be repeated")
 	flags.StringArrayVar(&f.instances, "instance", nil, "copy the instance with this `DIGEST` and its attestations, in the list; may be repeated")
 	flags.BoolVar(&f.all, "all", false, "copy all platforms; the default where the destination can hold a list")
@@ -56,26 +75,44 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.strip, "strip", false, "take the entries of instances that are not copied out of the list, which gets a new digest")
 	flags.BoolVar(&f.compatible, "compatible", false, "for a platform also take what its CPU runs of other architectures")
 	flags.BoolVar(&f.preferGzip, "prefer-gzip", false, "for one platform prefer an instance compressed with gzip to one with zstd")
+	return flags
+}
+
+// becomes are the flags that change what is copied.
+func (f *copyFlags) becomes() *pflag.FlagSet {
+	flags := newFlags()
 	flags.StringVar(&f.format, "format", "", "convert manifests and lists to this `FORMAT`: oci or v2s2")
-	choices(cmd, "format", string(copy.OCI), string(copy.Docker))
 	flags.BoolVar(&f.dropAttestations, "drop-attestations", false, "leave out attestations that have no form in the format")
 	flags.BoolVar(&f.preserveDigests, "preserve-digests", false, "fail rather than change a manifest or list")
 	flags.BoolVar(&f.removeSignatures, "remove-signatures", false, "leave signatures behind")
 	flags.BoolVar(&f.referrers, "referrers", true, "copy the artifacts that refer to what is copied")
 	flags.BoolVar(&f.digestTags, "digest-tags", true, "copy the tags sha256-<hex>.sig, .att and .sbom of what is copied")
+	return flags
+}
+
+// registries are the flags that hold for both sides, or say what is between them.
+func (f *copyFlags) registries() *pflag.FlagSet {
+	flags := newFlags()
+	all := share(&f.source.registry, &f.dest.registry)
+	all.addAuthFile(flags)
+	all.addRetries(flags)
+	flags.StringVar(&f.verify, "verify", verifyHere, "have layers and configs verified `WHERE`: here, or at the destination, by the registry alone; the receipt says which")
+	return flags
+}
+
+// how are the other flags.
+func (f *copyFlags) how() *pflag.FlagSet {
+	flags := newFlags()
 	flags.StringVar(&f.source.sharedBlobs, "src-shared-blob-dir", "", "the `DIR` that the source's layout shares its blobs in (oci: only)")
 	flags.StringVar(&f.dest.sharedBlobs, "dest-shared-blob-dir", "", "the `DIR` that the destination's layout shares its blobs in (oci: only)")
-	f.source.registry.add(cmd, "src-", "the source's")
-	f.dest.registry.add(cmd, "dest-", "the destination's")
-	addAuthFile(cmd, &f.source.registry, &f.dest.registry)
 	flags.BoolVar(&f.source.lastWins, "last-wins", false, lastWinsUsage)
 	flags.IntVar(&f.parallel, "parallel", 0, "move `N` descriptors at once (default 16)")
 	flags.StringVar(&f.receipt, "receipt", "", "write to this `FILE` what became of every descriptor, as JSON; - is standard output")
 	flags.BoolVar(&f.json, "json", false, "write the receipt, or with --dry-run the plan, to standard output instead of a line")
 	flags.StringVar(&f.progress, "progress", string(progress.Auto), "show progress on standard error as `MODE`: bars, plain (lines), json (lines), none, or auto: bars on a terminal, else plain")
-	choices(cmd, "progress", progress.Modes()...)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, and why, and write nothing; what the destination has is not asked about")
+	return flags
 }
 
 // check refuses flags that contradict one another.
@@ -106,7 +143,7 @@ func (f *copyFlags) check(cmd *cobra.Command) error {
 			return fmt.Errorf("--%s goes with --%s: %w", need.flag, need.want, errdefs.ErrInvalidArgument)
 		}
 	}
-	if err := errors.Join(f.source.registry.check(cmd, "src-"), f.dest.registry.check(cmd, "dest-")); err != nil {
+	if err := errors.Join(f.source.registry.check(), f.dest.registry.checkLogin(), f.setVerify()); err != nil {
 		return err
 	}
 	if f.parallel < 0 {
@@ -114,6 +151,25 @@ func (f *copyFlags) check(cmd *cobra.Command) error {
 	}
 	if f.json && f.receipt == "-" {
 		return fmt.Errorf("--json and --receipt - both write the receipt to standard output: %w", errdefs.ErrInvalidArgument)
+	}
+	return nil
+}
+
+// The words of --verify.
+const (
+	verifyHere        = "here"
+	verifyDestination = "destination"
+)
+
+// setVerify tells the destination who verifies blobs.
+func (f *copyFlags) setVerify() error {
+	switch f.verify {
+	case verifyHere:
+		f.dest.registry.blobs = blob.VerifyHere
+	case verifyDestination:
+		f.dest.registry.blobs = blob.VerifyAtDestination
+	default:
+		return fmt.Errorf("--verify: unknown place %.64q (there are: here, destination): %w", f.verify, errdefs.ErrInvalidArgument)
 	}
 	return nil
 }

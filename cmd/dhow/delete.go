@@ -30,7 +30,7 @@ func (a *app) deleteCommand() *cobra.Command {
 		Args:              args("IMAGE"),
 		ValidArgsFunction: a.completePlaces(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.place.registry.check(cmd, ""); err != nil {
+			if err := f.place.registry.check(); err != nil {
 				return err
 			}
 			return a.delete(cmd.Context(), f, args[0])
@@ -39,8 +39,7 @@ func (a *app) deleteCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&f.tagOnly, "tag-only", false, "delete the tag, and leave the manifest that it points at")
-	f.place.registry.add(cmd, "", "the")
-	addAuthFile(cmd, &f.place.registry)
+	f.place.registry.addOne(cmd)
 	return cmd
 }
 
@@ -58,7 +57,7 @@ func (a *app) delete(ctx context.Context, f deleteFlags, arg string) error {
 	}
 	name := r.Name
 	f.place.registry.host = name.Domain()
-	c, err := a.complete(f.place).client()
+	c, err := a.complete(f.place).client(ctx)
 	if err != nil {
 		return err
 	}

@@ -56,8 +56,7 @@ func (a *app) inspectCommand() *cobra.Command {
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.format, "format", "", "print what this Go `TEMPLATE` makes of the JSON form; values are printed as they are stored")
 	flags.StringVar(&f.place.sharedBlobs, "shared-blob-dir", "", "the `DIR` that the layout shares its blobs in (oci: only)")
-	f.place.registry.add(cmd, "", "the")
-	addAuthFile(cmd, &f.place.registry)
+	f.place.registry.addOne(cmd)
 	flags.BoolVar(&f.place.lastWins, "last-wins", false, lastWinsUsage)
 	return cmd
 }
@@ -69,7 +68,7 @@ func (f *inspectFlags) check(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	return f.place.registry.check(cmd, "")
+	return f.place.registry.check()
 }
 
 // inspect shows an image as the flags say.

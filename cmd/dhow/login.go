@@ -1,24 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/dhowhq/dhow/registry/credentials"
 	"github.com/dhowhq/dhow/registry/hosts"
 )
-
-// maxPassword bounds what is read as a password.
-const maxPassword = 64 << 10
 
 // loginFlags are the flags of login.
 type loginFlags struct {
@@ -35,79 +28,74 @@ func (a *app) loginCommand() *cobra.Command {
 		Short: "Log in to a registry",
 		Long: "Check a user name and password with REGISTRY, as example.com or example.com:5000, and\n" +
 			"keep them: with the credential helper that is configured for it, else in the file of\n" +
-			"credentials. The password is asked for on the terminal, or read from standard input.",
+			"credentials. They are for all of the registry, or as example.com/team for what is below\n" +
+			"that. What is not given is asked for on the terminal.",
 		Args: args("REGISTRY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.place.registry.check(cmd, ""); err != nil {
-				return err
-			}
 			return a.login(cmd.Context(), f, args[0])
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&f.user, "username", "u", "", "the `NAME` of the user")
+	flags.StringVarP(&f.user, "username", "u", "", "log in as `NAME`")
 	flags.BoolVar(&f.stdin, "password-stdin", false, "read the password from standard input, to the end of its first line")
-	f.place.registry.addTLS(cmd, "", "the")
-	addAuthFile(cmd, &f.place.registry)
+	f.place.registry.flags = newFlags()
+	f.place.registry.addTLS()
+	flags.AddFlagSet(f.place.registry.flags)
+	share(&f.place.registry).addAuthFile(flags)
 	return cmd
 }
 
-func (a *app) login(ctx context.Context, f loginFlags, host string) error {
-	if f.user == "" {
-		return fmt.Errorf("--username is missing: %w", errdefs.ErrInvalidArgument)
-	}
-	password, err := a.password(ctx, f)
+func (a *app) login(ctx context.Context, f loginFlags, arg string) error {
+	name, host, err := registryArg(arg)
 	if err != nil {
 		return err
 	}
-	c, err := a.complete(f.place).client()
+	login, err := a.credential(ctx, f, host)
+	if err != nil {
+		return err
+	}
+	c, err := a.complete(f.place).client(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	login := credentials.Credential{Username: f.user, Password: credentials.NewSecret(password)}
 	if err := c.Check(ctx, host, login); err != nil {
-		return fmt.Errorf("logging in to %s: %w", host, err)
+		return err
 	}
 	ring, err := a.keyring(f.place)
 	if err != nil {
 		return err
 	}
-	where, err := ring.Save(ctx, host, login)
+	where, err := ring.Save(ctx, name, login)
 	if err != nil {
 		return err
 	}
 	return a.write(func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "logged in to %s; the credential is in %s\n", host, where)
+		_, err := fmt.Fprintf(w, "logged in to %s; the credential is in %s\n", name, where)
 		return err
 	})
 }
 
-// password reads the password, without echo where it comes from a terminal.
-func (a *app) password(ctx context.Context, f loginFlags) (string, error) {
-	if f.stdin {
-		line, err := wait(ctx, func() (string, error) {
-			return bufio.NewReader(io.LimitReader(a.stdin, maxPassword)).ReadString('\n')
-		})
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("reading the password: %w", err)
-		}
-		return strings.TrimRight(line, "\r\n"), nil
+// credential asks for what the flags do not say.
+func (a *app) credential(ctx context.Context, f loginFlags, host string) (c credentials.Credential, err error) {
+	if c.Username = f.user; c.Username == "" && !f.stdin {
+		c.Username, err = a.askLine(ctx, "User name at "+host+": ")
 	}
-	terminal, ok := a.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(terminal.Fd())) {
-		return "", fmt.Errorf("standard input is no terminal to ask for a password on; --password-stdin reads it from there: %w", errdefs.ErrInvalidArgument)
+	if err == nil && c.Username == "" {
+		err = fmt.Errorf("--username is missing: %w", errdefs.ErrInvalidArgument)
 	}
-	if _, err := fmt.Fprint(a.stderr, "Password: "); err != nil {
-		return "", err
-	}
-	typed, err := wait(ctx, func() ([]byte, error) { return term.ReadPassword(int(terminal.Fd())) })
-	_, _ = fmt.Fprintln(a.stderr) // what was typed did not end the line
 	if err != nil {
-		return "", fmt.Errorf("reading the password: %w", err)
+		return c, err
 	}
-	return string(typed), nil
+	var password string
+	if f.stdin {
+		password, err = a.readLine(ctx)
+	} else if password, err = a.askPassword(ctx, fmt.Sprintf("Password for %s at %s: ", c.Username, host)); err != nil {
+		err = fmt.Errorf("%w; --password-stdin reads it from there", err)
+	}
+	c.Password = credentials.NewSecret(password)
+	return c, err
 }
 
 // keyring is what the machine keeps credentials in.

@@ -20,21 +20,25 @@ func (a *app) logoutCommand() *cobra.Command {
 		Args: args("REGISTRY"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.logout(cmd.Context(), s, args[0]) },
 	}
-	addAuthFile(cmd, &s.registry)
+	share(&s.registry).addAuthFile(cmd.Flags())
 	return cmd
 }
 
-func (a *app) logout(ctx context.Context, s settings, host string) error {
+func (a *app) logout(ctx context.Context, s settings, arg string) error {
+	name, _, err := registryArg(arg)
+	if err != nil {
+		return err
+	}
 	ring, err := a.keyring(s)
 	if err != nil {
 		return err
 	}
-	where, err := ring.Erase(ctx, host)
+	where, err := ring.Erase(ctx, name)
 	if err != nil {
 		return err
 	}
 	return a.write(func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "logged out of %s; the credential was in %s\n", host, strings.Join(where, " and "))
+		_, err := fmt.Fprintf(w, "logged out of %s; the credential was in %s\n", name, strings.Join(where, " and "))
 		return err
 	})
 }

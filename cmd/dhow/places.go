@@ -43,16 +43,18 @@ type settings struct {
 	sharedBlobs string
 	lastWins    bool
 	registry    registrySettings
+	// ask asks the user for what is not to be seen.
+	ask func(ctx context.Context, prompt string) (string, error)
 }
 
-func dirOptions(s settings) (dir.Options, error) {
+func dirOptions(_ context.Context, s settings) (dir.Options, error) {
 	if s.sharedBlobs != "" {
 		return dir.Options{}, fmt.Errorf("a shared blob directory goes with oci: only: %w", errdefs.ErrInvalidArgument)
 	}
 	return dir.Options{Limits: s.limits, Logger: s.log}, s.registry.only()
 }
 
-func ociOptions(s settings) (oci.Options, error) {
+func ociOptions(_ context.Context, s settings) (oci.Options, error) {
 	return oci.Options{Limits: s.limits, Logger: s.log, SharedBlobs: s.sharedBlobs, LastWins: s.lastWins}, s.registry.only()
 }
 
@@ -63,18 +65,18 @@ func bind[R, O any, S transport.Source, D transport.Destination](
 	parse func(details string) (R, error),
 	openSource func(context.Context, R, O) (S, error),
 	openDestination func(context.Context, R, O) (D, error),
-	options func(settings) (O, error),
+	options func(context.Context, settings) (O, error),
 ) place {
-	prepare := func(details string, s settings) (ref R, opts O, err error) {
+	prepare := func(ctx context.Context, details string, s settings) (ref R, opts O, err error) {
 		if ref, err = parse(details); err == nil {
-			opts, err = options(s)
+			opts, err = options(ctx, s)
 		}
 		return ref, opts, err
 	}
 	return place{
 		name: name, syntax: syntax, what: what,
 		source: func(ctx context.Context, details string, s settings) (transport.Source, error) {
-			ref, opts, err := prepare(details, s)
+			ref, opts, err := prepare(ctx, details, s)
 			if err != nil {
 				return nil, err
 			}
@@ -85,7 +87,7 @@ func bind[R, O any, S transport.Source, D transport.Destination](
 			return src, nil
 		},
 		destination: func(ctx context.Context, details string, s settings) (transport.Destination, error) {
-			ref, opts, err := prepare(details, s)
+			ref, opts, err := prepare(ctx, details, s)
 			if err != nil {
 				return nil, err
 			}
@@ -102,7 +104,7 @@ func bind[R, O any, S transport.Source, D transport.Destination](
 func (a *app) place(arg string) (p place, details string, err error) {
 	name, details, ok := strings.Cut(arg, ":")
 	if !ok {
-		return p, "", fmt.Errorf("invalid image name %.256q, expected colon-separated transport:reference: %w", arg, errdefs.ErrInvalidArgument)
+		return p, "", fmt.Errorf("invalid image name %.256q, expected colon-separated transport:reference%s: %w", arg, inRegistry(arg), errdefs.ErrInvalidArgument)
 	}
 	var known []string
 	for _, p := range a.places {
@@ -111,8 +113,8 @@ func (a *app) place(arg string) (p place, details string, err error) {
 		}
 		known = append(known, p.name)
 	}
-	return p, "", fmt.Errorf("invalid image name %.256q, unknown transport %.64q (there are: %s): %w",
-		arg, name, strings.Join(known, ", "), errdefs.ErrInvalidArgument)
+	return p, "", fmt.Errorf("invalid image name %.256q, unknown transport %.64q (there are: %s)%s: %w",
+		arg, name, strings.Join(known, ", "), inRegistry(arg), errdefs.ErrInvalidArgument)
 }
 
 // source opens a place for reading, as the flags say.
@@ -127,7 +129,7 @@ func (a *app) source(ctx context.Context, arg string, s settings) (transport.Sou
 
 // complete adds to the settings of a place those that hold for all.
 func (a *app) complete(s settings) settings {
-	s.limits, s.log = a.limits, a.log
+	s.limits, s.log, s.ask = a.limits, a.log, a.askPassword
 	return s
 }
 
@@ -135,7 +137,7 @@ func (a *app) complete(s settings) settings {
 func (a *app) placesHelp() string {
 	var b strings.Builder
 	for _, p := range a.places {
-		fmt.Fprintf(&b, "  %-20s %s\n", p.name+":"+p.syntax, p.what)
+		fmt.Fprintf(&b, "  %-30s %s\n", p.name+":"+p.syntax, p.what)
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

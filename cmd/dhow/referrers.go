@@ -25,7 +25,7 @@ func (a *app) referrersCommand() *cobra.Command {
 		Args:              args("IMAGE"),
 		ValidArgsFunction: a.completePlaces(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.place.registry.check(cmd, ""); err != nil {
+			if err := f.place.registry.check(); err != nil {
 				return err
 			}
 			return a.referrers(cmd.Context(), f, args[0])

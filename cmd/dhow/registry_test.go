@@ -131,8 +131,8 @@ func TestRegistryErrors(t *testing.T) {
 		"no login":             {[]string{"inspect", "--no-creds", "--tls-verify=false", "docker://" + host + "/app"}, 1, "401"},
 		"no TLS there":         {inspect("docker://" + host + "/app"), 1, "TLS"},
 		"both logins":          {inspect("--no-creds", "docker://"+host+"/app"), 1, "no-creds"},
-		"half a login":         {[]string{"inspect", "--creds", canary, "docker://" + host + "/app"}, 1, "USER:PASSWORD"},
-		"of a layout":          {inspect("oci:layout:latest"), 1, "docker: only"},
+		"half a login":         {[]string{"inspect", "--creds", canary, "docker://" + host + "/app"}, 1, "no terminal to ask for a password"},
+		"of a layout":          {inspect("oci:layout:latest"), 1, "--creds goes with docker: only"},
 		"no slashes":           {[]string{"inspect", "docker:busybox"}, 1, "does not start with //"},
 		"an upper-case name":   {[]string{"inspect", "docker://example.com/UPPER"}, 1, "invalid argument"},
 	} {

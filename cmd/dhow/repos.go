@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
 )
 
@@ -16,7 +18,7 @@ func (a *app) reposCommand() *cobra.Command {
 			"line. Many registries have no such list, or not for everybody.",
 		Args: args("HOST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.place.registry.check(cmd, ""); err != nil {
+			if err := f.place.registry.check(); err != nil {
 				return err
 			}
 			return a.repos(cmd.Context(), f, args[0])
@@ -26,9 +28,16 @@ func (a *app) reposCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) repos(ctx context.Context, f listFlags, host string) error {
+func (a *app) repos(ctx context.Context, f listFlags, arg string) error {
+	name, host, err := registryArg(arg)
+	if err == nil && name != host {
+		err = fmt.Errorf("%.256q is not the name of a registry alone: %w", arg, errdefs.ErrInvalidArgument)
+	}
+	if err != nil {
+		return err
+	}
 	f.place.registry.host = host
-	c, err := a.complete(f.place).client()
+	c, err := a.complete(f.place).client(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/dhowhq/dhow/ref"
 	"github.com/dhowhq/dhow/registry/hosts"
 )
 
@@ -22,8 +20,7 @@ func (f *listFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&f.json, "json", false, "print JSON")
-	f.place.registry.add(cmd, "", "the")
-	addAuthFile(cmd, &f.place.registry)
+	f.place.registry.addOne(cmd)
 }
 
 // tagsCommand makes the command that lists the tags of a repository.
@@ -36,7 +33,7 @@ func (a *app) tagsCommand() *cobra.Command {
 			"them, each on a line. They are printed as they come, however many they are.",
 		Args: args("REPOSITORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.place.registry.check(cmd, ""); err != nil {
+			if err := f.place.registry.check(); err != nil {
 				return err
 			}
 			return a.tags(cmd.Context(), f, args[0])
@@ -47,12 +44,12 @@ func (a *app) tagsCommand() *cobra.Command {
 }
 
 func (a *app) tags(ctx context.Context, f listFlags, arg string) error {
-	name, err := ref.Parse(strings.TrimPrefix(arg, "docker://"))
+	name, err := repositoryArg(arg)
 	if err != nil {
 		return err
 	}
 	f.place.registry.host = name.Domain()
-	c, err := a.complete(f.place).client()
+	c, err := a.complete(f.place).client(ctx)
 	if err != nil {
 		return err
 	}
