@@ -80,7 +80,7 @@ func shelf(s *testimage.Store, named ocispec.Descriptor) http.HandlerFunc {
 }
 
 // openLayout writes a store as a layout with an image, and others, and opens the image.
-func openLayout(t *testing.T, s *testimage.Store, root ocispec.Descriptor, others ...testimage.Named) transport.Source {
+func openLayout(t testing.TB, s *testimage.Store, root ocispec.Descriptor, others ...testimage.Named) transport.Source {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "layout")
 	if err := s.WriteLayout(dir, append([]testimage.Named{{Name: "x", Desc: root}}, others...)...); err != nil {
