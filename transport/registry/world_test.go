@@ -57,7 +57,13 @@ func (h *host) asked() []string {
 // ref is a reference to a repository of the registry.
 func (h *host) ref(t testing.TB, name string) registry.Reference {
 	t.Helper()
-	r, err := registry.Parse("//" + strings.TrimPrefix(h.URL, "http://") + "/" + name)
+	return reference(t, h.Listener.Addr().String()+"/"+name)
+}
+
+// reference is the reference of a name with its registry.
+func reference(t testing.TB, name string) registry.Reference {
+	t.Helper()
+	r, err := registry.Parse("//" + name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,11 @@ func (f Factory) concurrent(t *testing.T) {
 	place := f.New(t)
 	store := &source{Store: &testimage.Store{}}
 	var layers []ocispec.Descriptor
-	for i := range 150 {
+	many := f.Many
+	if many == 0 {
+		many = 150
+	}
+	for i := range many {
 		layers = append(layers, store.Store.Put(ocispec.MediaTypeImageLayerGzip, fmt.Append(nil, "small layer ", i)))
 	}
 	for i := range 3 {

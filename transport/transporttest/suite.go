@@ -17,6 +17,9 @@ type Factory struct {
 	New func(tb testing.TB) Place
 	// Cannot says what such places cannot hold.
 	Cannot Cannot
+	// Many is how many blobs are put at once; 0 means 150. Where each costs some
+	// milliseconds fewer will do.
+	Many int
 }
 
 // Place is one place under test. Its functions may be called any number of times,
