@@ -17,7 +17,8 @@ const heldAhead = referrersOfOne
 // from the beginning on, and the referrers of a document while that is read. An error
 // is told to who wants the answer; an answer that nobody wants is dropped with it.
 type ahead struct {
-	ctx       context.Context //nolint:containedctx // that of Load
+	ctx       context.Context //nolint:containedctx // that of the loader
+	cancel    context.CancelFunc
 	referrers transport.Referrers
 	names     *answer[map[digest.Digest][]string]
 
@@ -37,9 +38,10 @@ type answer[T any] struct {
 	err   error
 }
 
-// newAhead begins with the names. ctx ends everything.
+// newAhead begins with the names.
 func newAhead(ctx context.Context, l *loader) *ahead {
-	a := &ahead{ctx: ctx, known: map[digest.Digest]*answer[[]ocispec.Descriptor]{}}
+	ctx, cancel := context.WithCancel(ctx)
+	a := &ahead{ctx: ctx, cancel: cancel, known: map[digest.Digest]*answer[[]ocispec.Descriptor]{}}
 	if l.opts.wantReferrers() {
 		a.referrers, _ = l.src.(transport.Referrers)
 	}
@@ -53,8 +55,11 @@ func newAhead(ctx context.Context, l *loader) *ahead {
 	return a
 }
 
-// wait waits for everything that was begun.
-func (a *ahead) wait() { a.all.Wait() }
+// close ends everything that was begun, and waits for it.
+func (a *ahead) close() {
+	a.cancel()
+	a.all.Wait()
+}
 
 // digestTags returns the names of the source that are digest tags, by digest.
 func (a *ahead) digestTags(ctx context.Context) (map[digest.Digest][]string, error) {

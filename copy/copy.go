@@ -27,11 +27,7 @@ func Image(ctx context.Context, dst transport.Destination, src transport.Source,
 	acc := acceptsOf(dst)
 	var refused error
 	for {
-		plan, err := prepare(ctx, dst, acc, src, opts)
-		if err != nil {
-			return nil, after(refused, err)
-		}
-		receipt, err := Run(ctx, dst, src, plan, opts)
+		receipt, err := attempt(ctx, dst, acc, src, opts)
 		var refusal *transport.TypeRefusedError
 		if !errors.As(err, &refusal) || !without(&acc, refusal.MediaType) {
 			return receipt, after(refused, err)
@@ -63,10 +59,35 @@ func without(acc *transport.Accepts, mediaType string) bool {
 // Prepare loads the image and decides what a copy to the destination would do.
 // It writes nothing.
 func Prepare(ctx context.Context, dst transport.Destination, src transport.Source, opts Options) (*Plan, error) {
-	return prepare(ctx, dst, acceptsOf(dst), src, opts)
+	acc := acceptsOf(dst)
+	l, err := begin(ctx, dst, acc, src, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	return l.decide(ctx)
 }
 
-func prepare(ctx context.Context, dst transport.Destination, acc transport.Accepts, src transport.Source, opts Options) (*Plan, error) {
+// attempt copies the image to a destination that accepts what acc says. Its blobs begin
+// to move when it is known, and what is attached to it is found meanwhile.
+func attempt(ctx context.Context, dst transport.Destination, acc transport.Accepts, src transport.Source, opts Options) (*Receipt, error) {
+	l, err := begin(ctx, dst, acc, src, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	if plan := l.early(); plan != nil {
+		return run(ctx, dst, src, plan, l.decide, opts)
+	}
+	plan, err := l.decide(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return run(ctx, dst, src, plan, nil, opts)
+}
+
+// begin reads the image itself, as far as the destination does not have it.
+func begin(ctx context.Context, dst transport.Destination, acc transport.Accepts, src transport.Source, opts Options) (*loader, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
@@ -74,11 +95,32 @@ func prepare(ctx context.Context, dst transport.Destination, acc transport.Accep
 	if err != nil {
 		return nil, err
 	}
-	l := newLoader(src, acc, opts)
+	l := newLoader(ctx, src, acc, opts)
 	l.Complete = complete
-	loaded, err := l.load(ctx)
-	if err != nil {
+	if err := l.image(ctx); err != nil {
+		l.close()
 		return nil, fmt.Errorf("reading the source: %w", err)
 	}
-	return Decide(loaded, acc, opts)
+	return l, nil
+}
+
+// early returns the plan for the image without what is attached to it, if that cannot
+// change it; else nil.
+func (l *loader) early() *Plan {
+	if _, signs := l.src.(transport.SignatureReader); signs || l.Complete || !l.opts.wholeAsIs() {
+		return nil
+	}
+	plan, err := Decide(&l.Loaded, l.acc, l.opts)
+	if err != nil || slices.ContainsFunc(plan.Ops, func(op Op) bool { return op.Action != Copied }) {
+		return nil // which depends on whether it is signed
+	}
+	return plan
+}
+
+// decide reads what is attached and decides about all.
+func (l *loader) decide(ctx context.Context) (*Plan, error) {
+	if err := l.rest(ctx); err != nil {
+		return nil, fmt.Errorf("reading the source: %w", err)
+	}
+	return Decide(&l.Loaded, l.acc, l.opts)
 }

@@ -12,6 +12,9 @@ const (
 	// EventPlanned comes once: Total is the sum of the sizes that may have to be
 	// moved, Count the number of nodes.
 	EventPlanned EventKind = "planned"
+	// EventGrown comes when something attached to the image was found while that
+	// moved already: Total and Count have grown by it.
+	EventGrown EventKind = "grown"
 	// EventStarted: the node's turn has come.
 	EventStarted EventKind = "started"
 	// EventAdvanced: Moved bytes of the node have been read so far. It comes at

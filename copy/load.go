@@ -66,7 +66,15 @@ func Load(ctx context.Context, src transport.Source, acc transport.Accepts, opts
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	return newLoader(src, acc, opts).load(ctx)
+	l := newLoader(ctx, src, acc, opts)
+	defer l.close()
+	if err := l.image(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.rest(ctx); err != nil {
+		return nil, err
+	}
+	return &l.Loaded, nil
 }
 
 // loader is the state of one Load.
@@ -84,8 +92,9 @@ type loader struct {
 	docs map[digest.Digest][]byte // lists, which two walks may need
 }
 
-func newLoader(src transport.Source, acc transport.Accepts, opts Options) *loader {
-	return &loader{
+// newLoader returns a loader, which begins to ask what is attached. It is to be closed.
+func newLoader(ctx context.Context, src transport.Source, acc transport.Accepts, opts Options) *loader {
+	l := &loader{
 		src: src, acc: acc, opts: opts, lim: opts.Limits.WithDefaults(),
 		docs: map[digest.Digest][]byte{}, budget: image.NewBudget(opts.Limits),
 		Loaded: Loaded{
@@ -93,26 +102,36 @@ func newLoader(src transport.Source, acc transport.Accepts, opts Options) *loade
 			Configs:    map[digest.Digest][]byte{},
 		},
 	}
+	l.ahead = newAhead(ctx, l)
+	return l
 }
 
-// load reads everything. What is attached is asked for while the image is read.
-func (l *loader) load(ctx context.Context) (*Loaded, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	l.ahead = newAhead(ctx, l)
-	defer l.ahead.wait()
-	defer cancel()
+// close ends what was asked for and is not needed any more.
+func (l *loader) close() { l.ahead.close() }
+
+// image reads the image, and the configs that are needed to decide about it.
+func (l *loader) image(ctx context.Context) error {
 	root, err := l.src.Root(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l.Root = root
-	for _, step := range []func(context.Context) error{l.main, l.configs, l.attached, l.signatures} {
-		if err := step(ctx); err != nil {
-			return nil, err
-		}
+	if err := l.main(ctx); err != nil {
+		return err
 	}
-	l.opts.log().Debug("loaded an image", "root", root.Digest, "descriptors", len(l.Graph.Nodes()), "attached", len(l.Attached))
-	return &l.Loaded, nil
+	return l.configs(ctx)
+}
+
+// rest reads what is attached to the image.
+func (l *loader) rest(ctx context.Context) error {
+	if err := l.attached(ctx); err != nil {
+		return err
+	}
+	if err := l.signatures(ctx); err != nil {
+		return err
+	}
+	l.opts.log().Debug("loaded an image", "root", l.Root.Digest, "descriptors", len(l.Graph.Nodes()), "attached", len(l.Attached))
+	return nil
 }
 
 // main reads the image itself.

@@ -14,15 +14,17 @@ const large = 4 << 20
 // them.
 type queue struct {
 	workers int
-	tasks   []task
 
 	mu        sync.Mutex
 	cond      sync.Cond
+	all       map[NodeKey]*task
+	held      []*task  // added, and not released yet
 	docs      taskHeap // ready, by kind
 	larges    taskHeap
 	smalls    taskHeap
 	busyLarge int // workers with large nodes
 	left      int // tasks that are not finished
+	ended     bool
 	stopped   bool
 }
 
@@ -33,36 +35,76 @@ type task struct {
 	waits   int // children that are not finished
 	parents []*task
 	below   []*task
+	held    bool // not released yet
+	begun   bool // a worker has it, or had
 	over    bool
 }
 
-// newQueue makes the queue of a plan. parallel 0 means 16.
-func newQueue(plan *Plan, parallel int) *queue {
+// newQueue makes an empty queue. parallel 0 means 16.
+func newQueue(parallel int) *queue {
 	if parallel == 0 {
 		parallel = 16
 	}
-	q := &queue{workers: min(parallel, max(len(plan.Ops), 1)), tasks: make([]task, len(plan.Ops)), left: len(plan.Ops)}
+	q := &queue{workers: parallel, all: map[NodeKey]*task{}}
 	q.cond.L = &q.mu
-	at := make(map[NodeKey]*task, len(plan.Ops))
-	for i := range plan.Ops {
-		t := &q.tasks[i]
-		t.op, t.index = &plan.Ops[i], i
-		at[t.op.Key()] = t
+	return q
+}
+
+// add adds operations, children of which may have been added before, and returns those
+// that are nobody's children. They wait for release.
+func (q *queue) add(ops []Op) (roots []*task) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	tasks := make([]task, len(ops))
+	first := len(q.all)
+	for i := range ops {
+		t := &tasks[i]
+		t.op, t.index = &ops[i], first+i
+		q.all[t.op.Key()] = t
 	}
-	for i := range q.tasks {
-		t := &q.tasks[i]
+	for i := range tasks {
+		t := &tasks[i]
 		for _, key := range unique(t.op.Children) {
-			if c := at[key]; c != nil && c != t {
-				c.parents = append(c.parents, t)
-				t.below = append(t.below, c)
+			c := q.all[key]
+			if c == nil || c == t {
+				continue
+			}
+			c.parents = append(c.parents, t)
+			t.below = append(t.below, c)
+			if !c.over {
 				t.waits++
 			}
 		}
+		t.held = true
+		q.held = append(q.held, t)
 	}
-	for i := range q.tasks {
-		q.ready(&q.tasks[i])
+	for i := range tasks {
+		if t := &tasks[i]; len(t.parents) == 0 {
+			roots = append(roots, t)
+		}
 	}
-	return q
+	q.left += len(tasks)
+	return roots
+}
+
+// release lets the operations that were added begin.
+func (q *queue) release() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, t := range q.held {
+		t.held = false
+		q.ready(t)
+	}
+	q.held = nil
+	q.cond.Broadcast()
+}
+
+// end tells that no more will be added.
+func (q *queue) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.cond.Broadcast()
 }
 
 // unique returns the keys each once.
@@ -96,7 +138,7 @@ func (q *queue) next() *task {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
-		if q.stopped || q.left == 0 {
+		if q.stopped || q.ended && q.left == 0 {
 			return nil
 		}
 		if t := q.pop(); t != nil {
@@ -120,6 +162,7 @@ func (q *queue) pop() *task {
 			if h == &q.larges {
 				q.busyLarge++
 			}
+			t.begun = true
 			return t
 		}
 	}
@@ -143,36 +186,27 @@ func (q *queue) settle(t *task) {
 	q.left--
 	for _, p := range t.parents {
 		p.waits--
-		q.ready(p)
+		if !p.held {
+			q.ready(p)
+		}
 	}
 }
 
-// finishedBelow tells that a task and all below it are done, before any worker
-// has begun. each is called for each of them once.
+// finishedBelow tells that a task and all below it are done, as far as no worker has
+// begun with them. each is called for each of them once.
 func (q *queue) finishedBelow(t *task, each func(*task)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for stack := []*task{t}; len(stack) > 0; {
 		t := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if t.over {
+		if t.over || t.begun {
 			continue
 		}
 		q.settle(t)
 		each(t)
 		stack = append(stack, t.below...)
 	}
-}
-
-// roots returns the tasks that are nobody's children.
-func (q *queue) roots() []*task {
-	var roots []*task
-	for i := range q.tasks {
-		if len(q.tasks[i].parents) == 0 {
-			roots = append(roots, &q.tasks[i])
-		}
-	}
-	return roots
 }
 
 // stop makes next return nil from now on.

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dhowhq/dhow/transport"
 )
@@ -23,12 +24,18 @@ import (
 // that does not match its digest is errdefs.ErrDataLoss, content that the source
 // lacks errdefs.ErrUnavailable.
 func Run(ctx context.Context, dst transport.Destination, src transport.Source, plan *Plan, opts Options) (*Receipt, error) {
-	r := &run{src: src, dst: dst, plan: plan, done: make([]outcome, len(plan.Ops)), track: newTracker(plan, opts.Events)}
+	return run(ctx, dst, src, plan, nil, opts)
+}
+
+// run is Run for a plan that more, if not nil, returns the whole of while its beginning
+// is carried out.
+func run(ctx context.Context, dst transport.Destination, src transport.Source, plan *Plan, more func(context.Context) (*Plan, error), opts Options) (*Receipt, error) {
+	r := &runner{src: src, dst: dst, plan: plan, done: make([]outcome, len(plan.Ops)), track: newTracker(plan, opts.Events)}
 	r.has, _ = dst.(transport.Presence)
 	r.log = opts.log()
 	r.log.Debug("running a plan", "root", plan.Root.Digest, "nodes", len(plan.Ops), "left", len(plan.Left))
 
-	err := r.nodes(ctx, opts)
+	err := r.nodes(ctx, more, opts)
 	if err == nil {
 		err = r.finish(ctx)
 	}
@@ -36,8 +43,8 @@ func Run(ctx context.Context, dst transport.Destination, src transport.Source, p
 	return r.receipt(), err
 }
 
-// run is the state of one Run.
-type run struct {
+// runner is the state of one Run.
+type runner struct {
 	src   transport.Source
 	dst   transport.Destination
 	has   transport.Presence // nil where the destination cannot tell
@@ -59,9 +66,9 @@ type outcome struct {
 }
 
 // nodes puts all nodes.
-func (r *run) nodes(ctx context.Context, opts Options) error {
-	q := newQueue(r.plan, opts.Parallel)
-	if err := r.complete(ctx, q); err != nil {
+func (r *runner) nodes(ctx context.Context, more func(context.Context) (*Plan, error), opts Options) error {
+	q := newQueue(opts.Parallel)
+	if err := r.enqueue(ctx, q, r.plan.Ops); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -81,30 +88,66 @@ func (r *run) nodes(ctx context.Context, opts Options) error {
 			}
 		})
 	}
+	if err := r.grow(ctx, q, more); err != nil {
+		cancel(err)
+	}
+	q.end()
 	wg.Wait()
 	return context.Cause(ctx)
 }
 
-// complete asks for each root whether the destination has it with all that is
-// below it; then nothing below it need be asked about.
-func (r *run) complete(ctx context.Context, q *queue) error {
-	if r.has == nil {
+// grow goes on with the whole plan when it is there, of which the beginning is the same.
+func (r *runner) grow(ctx context.Context, q *queue, more func(context.Context) (*Plan, error)) error {
+	if more == nil {
 		return nil
 	}
-	for _, t := range q.roots() {
-		have, err := r.has.Has(ctx, t.op.Node)
-		if err != nil {
-			return r.failed(ctx, t, err)
+	plan, err := more(ctx)
+	if err != nil {
+		return err
+	}
+	begun := len(r.plan.Ops)
+	if !slices.EqualFunc(r.plan.Ops, plan.Ops[:min(begun, len(plan.Ops))], func(a, b Op) bool { return a.Key() == b.Key() }) {
+		return fmt.Errorf("the plan for %s is another one than was begun: %w", plan.Root.Digest, errdefs.ErrInternal)
+	}
+	r.mu.Lock()
+	r.plan = plan
+	r.done = append(r.done, make([]outcome, len(plan.Ops)-begun)...)
+	r.mu.Unlock()
+	r.track.grow(plan.Ops[begun:])
+	return r.enqueue(ctx, q, plan.Ops[begun:])
+}
+
+// enqueue adds operations to the queue. Each root is asked for before: if the destination
+// has it with all that is below it, nothing below it need be asked about.
+func (r *runner) enqueue(ctx context.Context, q *queue, ops []Op) error {
+	roots := q.add(ops)
+	if r.has != nil {
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(atOnce)
+		for _, t := range roots {
+			g.Go(func() error { return r.root(ctx, q, t) })
 		}
-		if have == transport.Complete {
-			q.finishedBelow(t, func(t *task) { r.report(t, outcome{action: Reused, reason: "the destination is complete"}) })
+		if err := g.Wait(); err != nil {
+			return err
 		}
+	}
+	q.release()
+	return nil
+}
+
+func (r *runner) root(ctx context.Context, q *queue, t *task) error {
+	have, err := r.has.Has(ctx, t.op.Node)
+	if err != nil {
+		return r.failed(ctx, t, err)
+	}
+	if have == transport.Complete {
+		q.finishedBelow(t, func(t *task) { r.report(t, outcome{action: Reused, reason: "the destination is complete"}) })
 	}
 	return nil
 }
 
 // node makes one node present.
-func (r *run) node(ctx context.Context, t *task) error {
+func (r *runner) node(ctx context.Context, t *task) error {
 	r.track.started(t.op)
 	if r.has != nil {
 		have, err := r.has.Has(ctx, t.op.Node)
@@ -139,7 +182,7 @@ func (r *run) node(ctx context.Context, t *task) error {
 }
 
 // report notes what became of a node.
-func (r *run) report(t *task, o outcome) {
+func (r *runner) report(t *task, o outcome) {
 	r.mu.Lock()
 	r.done[t.index] = o
 	r.mu.Unlock()
@@ -148,7 +191,7 @@ func (r *run) report(t *task, o outcome) {
 }
 
 // failed says which node an error is about.
-func (r *run) failed(ctx context.Context, t *task, err error) error {
+func (r *runner) failed(ctx context.Context, t *task, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return err // it is about all nodes
 	}
@@ -164,7 +207,7 @@ func (r *run) failed(ctx context.Context, t *task, err error) error {
 }
 
 // finish writes the signatures and moves the names.
-func (r *run) finish(ctx context.Context) error {
+func (r *runner) finish(ctx context.Context) error {
 	for _, d := range slices.Sorted(maps.Keys(r.plan.Signatures)) {
 		w, ok := r.dst.(transport.SignatureWriter)
 		if !ok {
@@ -186,7 +229,7 @@ func (r *run) finish(ctx context.Context) error {
 }
 
 // receipt says what became of everything so far.
-func (r *run) receipt() *Receipt {
+func (r *runner) receipt() *Receipt {
 	rec := &Receipt{
 		Version:    1,
 		SourceRoot: r.plan.SourceRoot,
@@ -207,7 +250,7 @@ func (r *run) receipt() *Receipt {
 
 // entries lists the operations that are done, roots first and parents before
 // children, and then what stayed behind.
-func (r *run) entries() []Entry {
+func (r *runner) entries() []Entry {
 	at := make(map[NodeKey]int, len(r.plan.Ops))
 	for i, op := range r.plan.Ops {
 		at[op.Key()] = i

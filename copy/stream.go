@@ -15,7 +15,7 @@ import (
 
 // stream opens one node's bytes for the destination and counts what is read.
 type stream struct {
-	run    *run
+	run    *runner
 	op     *Op
 	absent atomic.Bool // the source said that it does not have them
 }

@@ -29,12 +29,7 @@ type tracker struct {
 func newTracker(plan *Plan, send func(Event)) *tracker {
 	t := &tracker{send: send, active: map[*Op]*atomic.Int64{}, gone: make(chan struct{})}
 	t.wake.L = &t.mu
-	for _, op := range plan.Ops {
-		t.total.Count++
-		if size := max(op.Node.Desc.Size, 0); t.total.Total <= math.MaxInt64-size { // sizes are claims
-			t.total.Total += size
-		}
-	}
+	t.count(plan.Ops)
 	if send == nil {
 		close(t.gone)
 		return t
@@ -42,6 +37,27 @@ func newTracker(plan *Plan, send func(Event)) *tracker {
 	t.push(Event{Kind: EventPlanned})
 	go t.loop()
 	return t
+}
+
+// count adds nodes to the totals.
+func (t *tracker) count(ops []Op) {
+	for _, op := range ops {
+		t.total.Count++
+		if size := max(op.Node.Desc.Size, 0); t.total.Total <= math.MaxInt64-size { // sizes are claims
+			t.total.Total += size
+		}
+	}
+}
+
+// grow tells of nodes that have been found since.
+func (t *tracker) grow(ops []Op) {
+	if len(ops) == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count(ops)
+	t.pushLocked(Event{Kind: EventGrown})
 }
 
 // push queues an event with the totals as they are; the caller holds no lock.

@@ -109,7 +109,7 @@ func TestPagesHaveEveryActionAndEvent(t *testing.T) {
 		}
 	}
 	events := sections(t, "progress.md")["JSON lines"]
-	for _, k := range []copy.EventKind{copy.EventPlanned, copy.EventStarted, copy.EventAdvanced, copy.EventFinished, copy.EventCommitted} {
+	for _, k := range []copy.EventKind{copy.EventPlanned, copy.EventGrown, copy.EventStarted, copy.EventAdvanced, copy.EventFinished, copy.EventCommitted} {
 		if !strings.Contains(events, "| `"+string(k)+"` |") {
 			t.Errorf("docs/progress.md does not say what %s means", k)
 		}

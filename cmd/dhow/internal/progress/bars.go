@@ -72,7 +72,7 @@ func (b *bars) Event(e copy.Event) {
 			bar.Abort(true)
 			delete(b.nodes, e.Digest)
 		}
-	case copy.EventCommitted:
+	case copy.EventGrown, copy.EventCommitted:
 	}
 	if b.overall == nil {
 		return

@@ -25,6 +25,8 @@ func plain(w io.Writer, e copy.Event) error {
 	switch e.Kind {
 	case copy.EventPlanned:
 		_, err = fmt.Fprintf(w, "planned: %s, %s\n", text.Plural(e.Count, "descriptor"), text.Size(e.Total))
+	case copy.EventGrown:
+		_, err = fmt.Fprintf(w, "with what is attached: %s, %s\n", text.Plural(e.Count, "descriptor"), text.Size(e.Total))
 	case copy.EventFinished:
 		_, err = io.WriteString(w, finished(e)+"\n")
 	case copy.EventCommitted:
