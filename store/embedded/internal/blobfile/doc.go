@@ -3,7 +3,7 @@
 //
 //	blobs/<algorithm>/<first two characters>/<hex>   a blob
 //	ingest/<name>                                    bytes that are not complete, or not published
-//	ingest/<name>.ref                                whose they are: see sidecar
+//	ingest/<name>.ref                                what else is to be known of them
 //	trash/<name>                                     what was collected and is being unlinked
 //	bad/<hex>.<n>                                    what was damaged and set aside
 //

@@ -1,0 +1,20 @@
+package blobfile
+
+import (
+	"errors"
+	"path"
+
+	"golang.org/x/sys/windows"
+)
+
+// rename moves an entry of one folder to another one, and replaces what is there of
+// that name.
+func rename(from *folder, name string, to *folder, as string) error {
+	return from.base.Rename(path.Join(from.path, name), path.Join(to.path, as))
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
+}
+
+func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
