@@ -19,7 +19,7 @@ const none = "–"
 // Scenario writes the table of one scenario.
 func Scenario(w io.Writer, r run.Result) error {
 	rivals := rivalsOf(r)
-	columns := []string{"tool", "wall s", "min … max"}
+	columns := []string{"tool", "wall s", "min … max", "until exit s"}
 	for _, rival := range rivals {
 		columns = append(columns, "× "+rival.name)
 	}
@@ -37,7 +37,7 @@ func Scenario(w io.Writer, r run.Result) error {
 		}
 		row = append(row, times(cell)...)
 		for _, rival := range rivals {
-			row = append(row, ratio(Wall(cell), rival.wall))
+			row = append(row, ratio(cell, rival.wall))
 		}
 		row = append(row, costs(cell)...)
 		rows = append(rows, append(row, requestsOf(cell)...))
@@ -99,7 +99,7 @@ func rivalsOf(r run.Result) []rival {
 		}
 	}
 	add("best peer", AsItComes)
-	add("best that hashes", Hashing)
+	add("best that hashes", Hashing(r.Scenario.Route))
 	if cell := Best(r, Named("oras")); cell != nil {
 		rivals = append(rivals, rival{name: "oras", wall: Wall(cell)})
 	}
@@ -110,8 +110,10 @@ func rivalsOf(r run.Result) []rival {
 // AsItComes are the peers that were not tuned.
 func AsItComes(t tools.Tool) bool { return t.Kind == tools.Peer }
 
-// Hashing are those of them that check between registries what they copy.
-func Hashing(t tools.Tool) bool { return t.Kind == tools.Peer && t.Hashes }
+// Hashing are those of them that check themselves what they copy on a route.
+func Hashing(route tools.Route) func(tools.Tool) bool {
+	return func(t tools.Tool) bool { return t.Kind == tools.Peer && !slices.Contains(t.Trusts, route) }
+}
 
 // AtSixteen are the peers that do more at once.
 func AtSixteen(t tools.Tool) bool { return t.Kind == tools.Tuned }
@@ -126,7 +128,7 @@ func Named(id string) func(tools.Tool) bool {
 func Best(r run.Result, wanted func(tools.Tool) bool) *run.Cell {
 	var best *run.Cell
 	for _, cell := range r.Cells {
-		if !wanted(cell.Tool) || cell.Failure != "" || len(cell.Samples) == 0 {
+		if !wanted(cell.Tool) || untold(cell) {
 			continue
 		}
 		if best == nil || Wall(cell) < Wall(best) {
@@ -163,19 +165,23 @@ func median(c *run.Cell, of func(run.Sample) time.Duration) time.Duration {
 	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
+// untold says that there is nothing to tell of a tool, or nothing that means anything.
+func untold(c *run.Cell) bool { return len(c.Samples) == 0 || c.Failure != "" }
+
 func times(c *run.Cell) []string {
-	if len(c.Samples) == 0 {
-		return []string{none, none}
+	if untold(c) {
+		return []string{none, none, none}
 	}
 	low, high := c.Samples[0].Wall, c.Samples[0].Wall
 	for _, s := range c.Samples {
 		low, high = min(low, s.Wall), max(high, s.Wall)
 	}
-	return []string{seconds(Wall(c)), seconds(low) + " … " + seconds(high)}
+	ran := median(c, func(s run.Sample) time.Duration { return s.Ran })
+	return []string{seconds(Wall(c)), seconds(low) + " … " + seconds(high), seconds(ran)}
 }
 
 func costs(c *run.Cell) []string {
-	if len(c.Samples) == 0 {
+	if untold(c) {
 		return []string{none, none, none}
 	}
 	return []string{
@@ -199,11 +205,11 @@ func requestsOf(c *run.Cell) []string {
 	return cells
 }
 
-func ratio(a, b time.Duration) string {
-	if a == 0 || b == 0 {
+func ratio(c *run.Cell, wall time.Duration) string {
+	if untold(c) {
 		return none
 	}
-	return fmt.Sprintf("%.2f", float64(a)/float64(b))
+	return fmt.Sprintf("%.2f", float64(Wall(c))/float64(wall))
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }

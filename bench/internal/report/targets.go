@@ -23,9 +23,9 @@ func targets() []target {
 		{"busybox", "dhow", 1.0, AtSixteen, sixteen},
 		{"busybox-40ms", "dhow", 0.40, AsItComes, best},
 		{"busybox-40ms", "dhow", 0.75, AtSixteen, sixteen},
-		{"medium", "dhow", 1.05, Hashing, hashing},
-		{"medium-40ms", "dhow", 1.05, Hashing, hashing},
-		{"large", "dhow", 1.05, Hashing, hashing},
+		{"medium", "dhow", 1.05, Hashing(tools.Registries), hashing},
+		{"medium-40ms", "dhow", 1.05, Hashing(tools.Registries), hashing},
+		{"large", "dhow", 1.05, Hashing(tools.Registries), hashing},
 	}
 	for _, name := range []string{"medium", "large", "push-busybox", "push-medium", "push-large"} {
 		all = append(all, target{name, "dhow-dest", 1.05, Named(oras), oras})

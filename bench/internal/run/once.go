@@ -72,16 +72,16 @@ func (b *Bench) places(ctx context.Context, j job) (from, to tools.Place, err er
 	from = tools.Place{Host: j.source, Repository: repository, Tag: images.Tag}
 	to = tools.Place{Host: j.destination, Repository: repository, Tag: images.Tag}
 	switch j.scenario.Route {
-	case scenario.ToLayout:
+	case tools.ToLayout:
 		to = tools.Place{Layout: b.layout(), Tag: images.Tag}
 		return from, to, os.RemoveAll(b.layout())
-	case scenario.SameRegistry:
+	case tools.SameRegistry:
 		b.copies++
 		to.Host, to.Repository = j.source, fmt.Sprintf("%s/%d", mountedRepositories, b.copies)
 		return from, to, nil
-	case scenario.FromLayout:
+	case tools.FromLayout:
 		from = tools.Place{Layout: j.image.Layout, Tag: images.Tag}
-	case scenario.Registries:
+	case tools.Registries:
 	}
 	if j.scenario.Complete {
 		return from, to, nil
@@ -91,7 +91,7 @@ func (b *Bench) places(ctx context.Context, j job) (from, to tools.Place, err er
 
 // direct is the host of the registry where a copy has gone, without what is before it.
 func (b *Bench) direct(j job) string {
-	if j.scenario.Route == scenario.SameRegistry {
+	if j.scenario.Route == tools.SameRegistry {
 		return b.source.Addr()
 	}
 	return b.destination.Addr()

@@ -159,11 +159,11 @@ func (b *Bench) count(ctx context.Context, j job, cell *Cell) (err error) {
 	}
 	cell.Requests = &Requests{}
 	text := "source –"
-	if s.Route != scenario.FromLayout {
+	if s.Route != tools.FromLayout {
 		cell.Requests.Source = &fromSource
 		text = "source " + fromSource.String()
 	}
-	if s.Route == scenario.Registries || s.Route == scenario.FromLayout {
+	if s.Route == tools.Registries || s.Route == tools.FromLayout {
 		cell.Requests.Destination = &fromDestination
 		text += ", destination " + fromDestination.String()
 	}

@@ -6,24 +6,14 @@ import (
 	"time"
 
 	"github.com/dhowhq/dhow/bench/internal/images"
-)
-
-// Route is between what an image is copied.
-type Route string
-
-// The routes.
-const (
-	Registries   Route = "registry → registry"
-	ToLayout     Route = "registry → OCI layout"
-	FromLayout   Route = "OCI layout → registry"
-	SameRegistry Route = "registry → same registry, other repository"
+	"github.com/dhowhq/dhow/bench/internal/tools"
 )
 
 // Scenario is a copy that every tool makes.
 type Scenario struct {
 	Name  string
 	Image images.Spec
-	Route Route
+	Route tools.Route
 	// RTT is the round trip to each registry; BytesPerSecond limits each connection to the
 	// source, and 0 does not.
 	RTT            time.Duration
@@ -60,24 +50,24 @@ func All() []Scenario {
 	trusting := append([]string{"dhow", "dhow-dest"}, peers...)
 	tuned := []string{"crane-16", "regctl-16", "oras-16"}
 	return []Scenario{
-		{Name: "busybox", Image: busybox, Route: Registries, Tools: slices.Concat(small, tuned)},
-		{Name: "busybox-40ms", Image: busybox, Route: Registries, RTT: far, Tools: slices.Concat(small, tuned)},
-		{Name: "medium", Image: medium, Route: Registries, Tools: trusting},
-		{Name: "medium-40ms", Image: medium, Route: Registries, RTT: far, Tools: slices.Concat(trusting, tuned)},
-		{Name: "large", Image: large, Route: Registries, Tools: trusting},
-		{Name: "nothing", Image: busybox, Route: Registries, Complete: true, Tools: small},
-		{Name: "nothing-40ms", Image: busybox, Route: Registries, RTT: far, Complete: true, Tools: small},
-		{Name: "mount", Image: medium, Route: SameRegistry, Tools: small},
-		{Name: "one-busybox", Image: busybox, Route: Registries, Platform: "linux/arm64", Tools: own},
-		{Name: "one-medium", Image: medium, Route: Registries, Platform: "linux/arm64", Tools: own},
-		{Name: "pull-busybox", Image: busybox, Route: ToLayout, Tools: own},
-		{Name: "pull-medium", Image: medium, Route: ToLayout, Tools: own},
-		{Name: "pull-large", Image: large, Route: ToLayout, Tools: own},
-		{Name: "push-busybox", Image: busybox, Route: FromLayout, Tools: trusting},
-		{Name: "push-medium", Image: medium, Route: FromLayout, Tools: trusting},
-		{Name: "push-large", Image: large, Route: FromLayout, Tools: trusting},
-		{Name: "blob-layout", Image: blob, Route: ToLayout, BytesPerSecond: limit, Tools: own},
-		{Name: "blob-registry", Image: blob, Route: Registries, BytesPerSecond: limit, Tools: own},
-		{Name: "many", Image: many, Route: Registries, Extra: true, Tools: []string{"dhow-bare", "crane", "regctl", "crane-16", "regctl-16"}},
+		{Name: "busybox", Image: busybox, Route: tools.Registries, Tools: slices.Concat(small, tuned)},
+		{Name: "busybox-40ms", Image: busybox, Route: tools.Registries, RTT: far, Tools: slices.Concat(small, tuned)},
+		{Name: "medium", Image: medium, Route: tools.Registries, Tools: trusting},
+		{Name: "medium-40ms", Image: medium, Route: tools.Registries, RTT: far, Tools: slices.Concat(trusting, tuned)},
+		{Name: "large", Image: large, Route: tools.Registries, Tools: trusting},
+		{Name: "nothing", Image: busybox, Route: tools.Registries, Complete: true, Tools: small},
+		{Name: "nothing-40ms", Image: busybox, Route: tools.Registries, RTT: far, Complete: true, Tools: small},
+		{Name: "mount", Image: medium, Route: tools.SameRegistry, Tools: small},
+		{Name: "one-busybox", Image: busybox, Route: tools.Registries, Platform: "linux/arm64", Tools: own},
+		{Name: "one-medium", Image: medium, Route: tools.Registries, Platform: "linux/arm64", Tools: own},
+		{Name: "pull-busybox", Image: busybox, Route: tools.ToLayout, Tools: own},
+		{Name: "pull-medium", Image: medium, Route: tools.ToLayout, Tools: own},
+		{Name: "pull-large", Image: large, Route: tools.ToLayout, Tools: own},
+		{Name: "push-busybox", Image: busybox, Route: tools.FromLayout, Tools: trusting},
+		{Name: "push-medium", Image: medium, Route: tools.FromLayout, Tools: trusting},
+		{Name: "push-large", Image: large, Route: tools.FromLayout, Tools: trusting},
+		{Name: "blob-layout", Image: blob, Route: tools.ToLayout, BytesPerSecond: limit, Tools: own},
+		{Name: "blob-registry", Image: blob, Route: tools.Registries, BytesPerSecond: limit, Tools: own},
+		{Name: "many", Image: many, Route: tools.Registries, Extra: true, Tools: []string{"dhow-bare", "crane", "regctl", "crane-16", "regctl-16"}},
 	}
 }

@@ -12,7 +12,7 @@ const atOnce = 16
 
 // Dhow returns Dhow at a path under a name, with flags for copy.
 func Dhow(id, path string, flags ...string) Tool {
-	return Tool{ID: id, Kind: Own, Hashes: true, Binary: path, args: func(c Copy) []string {
+	return Tool{ID: id, Kind: Own, Binary: path, args: func(c Copy) []string {
 		args := append([]string{"copy"}, flags...)
 		if c.From.Host != "" {
 			args = append(args, "--src-tls-verify=false")
@@ -29,27 +29,31 @@ func Dhow(id, path string, flags ...string) Tool {
 
 // Peers returns the other tools, as they come and tuned.
 func Peers() []Tool {
+	craneTrusts := []Route{FromLayout}
 	return []Tool{
-		{ID: "crane", Kind: Peer, Hashes: true, Binary: "crane", args: crane(), allTags: craneAll()},
-		{ID: "regctl", Kind: Peer, Hashes: true, Binary: "regctl", args: regctl, allTags: regctlAll(), setup: regctlConfig(0)},
+		{ID: "crane", Kind: Peer, Binary: "crane", Trusts: craneTrusts, args: crane(), allTags: craneAll()},
+		{ID: "regctl", Kind: Peer, Binary: "regctl", args: regctl, allTags: regctlAll(), setup: regctlConfig(0)},
 		Oras(),
-		{ID: "skopeo", Kind: Peer, Hashes: true, Binary: "skopeo", args: driver()},
+		{ID: "skopeo", Kind: Peer, Binary: "skopeo", args: driver()},
 		{
-			ID: "crane-16", Kind: Tuned, Hashes: true, Binary: "crane",
+			ID: "crane-16", Kind: Tuned, Binary: "crane", Trusts: craneTrusts,
 			args: crane("--jobs", strconv.Itoa(atOnce)), allTags: craneAll("--jobs", strconv.Itoa(atOnce)),
 		},
 		{
-			ID: "regctl-16", Kind: Tuned, Hashes: true, Binary: "regctl",
+			ID: "regctl-16", Kind: Tuned, Binary: "regctl",
 			args: regctl, allTags: regctlAll("--concurrent", strconv.Itoa(atOnce)), setup: regctlConfig(atOnce),
 		},
-		{ID: "oras-16", Kind: Tuned, Binary: "oras", args: driver("-concurrency", strconv.Itoa(atOnce))},
+		{ID: "oras-16", Kind: Tuned, Binary: "oras", Trusts: orasTrusts(), args: driver("-concurrency", strconv.Itoa(atOnce))},
 	}
 }
 
 // Oras returns the peer that is also used to fill registries before anything is measured.
 func Oras() Tool {
-	return Tool{ID: "oras", Kind: Peer, Binary: "oras", args: driver()}
+	return Tool{ID: "oras", Kind: Peer, Binary: "oras", Trusts: orasTrusts(), args: driver()}
 }
+
+// orasTrusts are the routes to a registry.
+func orasTrusts() []Route { return []Route{Registries, FromLayout, SameRegistry} }
 
 // crane has a command for each direction. The flags are those of copy: the other two cannot
 // be tuned.

@@ -35,6 +35,17 @@ type Copy struct {
 	Tags []string
 }
 
+// Route is between what an image is copied.
+type Route string
+
+// The routes.
+const (
+	Registries   Route = "registry → registry"
+	ToLayout     Route = "registry → OCI layout"
+	FromLayout   Route = "OCI layout → registry"
+	SameRegistry Route = "registry → same registry, other repository"
+)
+
 // Kind says what a tool is in a comparison.
 type Kind string
 
@@ -49,8 +60,9 @@ const (
 type Tool struct {
 	ID   string // what the flag -tools and the tables name it by
 	Kind Kind
-	// Hashes says that it checks what it copies between registries itself.
-	Hashes bool
+	// Trusts are the routes on which it does not hash what it copies, but leaves that to the
+	// destination.
+	Trusts []Route
 	// Binary is the program, found in the folder of binaries unless it is a path.
 	Binary string
 
