@@ -71,7 +71,8 @@ type Opener = func(ctx context.Context, from int64) (io.ReadCloser, error)
 // and one transaction. A Batch may be used concurrently but for Close.
 type Batch interface {
 	// Put writes a blob, unless it is visible and can be believed, or is on its way in
-	// another batch of this store: then it waits for that. What an earlier Put of the
+	// another batch of this store: then it waits for its bytes, which are of both
+	// batches from then on, whichever is published first. What an earlier Put of the
 	// digest has left is kept, and open called with its length. A blob of another
 	// digest or size is ErrDataLoss and leaves nothing. The role says how the bytes
 	// are to be understood: those of manifests and lists, and image configs, must
@@ -84,8 +85,9 @@ type Batch interface {
 	Writer(ctx context.Context, ref string) (Writer, error)
 
 	// Publish makes visible and durable what was written in the batch, and moves names
-	// with it, all or nothing. The batch can be used on. The lease holds what was
-	// published until it ends.
+	// with it, all or nothing: after an error it can be repeated. The batch can be used
+	// on. The lease holds what was published, and what Put has found visible, until it
+	// ends; nothing of either is collected before.
 	Publish(ctx context.Context, moves ...Move) ([]Moved, error)
 
 	// Close ends the batch. What was not published is not visible, and complete blobs
@@ -144,7 +146,8 @@ type Facts struct {
 	Subject digest.Digest
 	// ArtifactType is the document's; empty for an image.
 	ArtifactType string
-	// Parent is the digest of the image that a config says that it was built upon
-	// (the label of classic builds); empty for most.
+	// Parent is the config digest of the image that a config says that it was built
+	// upon (by the label org.mobyproject.image.parent of classic builds); empty for
+	// most.
 	Parent digest.Digest
 }

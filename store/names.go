@@ -16,9 +16,10 @@ type Names interface {
 	View(ctx context.Context, f func(NameReader) error) error
 
 	// Move moves names, all or none, and returns for each what there was before. A
-	// condition that does not hold is ErrFailedPrecondition. What a name pointed at
-	// before becomes dangling, unless another name still points there; what it points
-	// at now is so no more.
+	// condition that does not hold is ErrFailedPrecondition, and a name that is given
+	// twice ErrInvalidArgument. What a name pointed at before becomes dangling, unless
+	// when all have moved another name points there; what it points at now is so no
+	// more. To remove a name that there is not changes nothing.
 	Move(ctx context.Context, moves ...Move) ([]Moved, error)
 }
 
@@ -30,16 +31,17 @@ type NameReader interface {
 	// Target returns the records that point at a digest.
 	Target(d digest.Digest) ([]Record, error)
 	// Containing returns the records in whose graph of lists and manifests a digest
-	// is: that of the target, of a manifest in it, or of an image config in it.
+	// is: that of the target, of a list or manifest in it, visible or not, or of a
+	// visible image config in it.
 	Containing(d digest.Digest) ([]Record, error)
-	// Prefix returns the digests of targets, manifests and image configs whose hex
-	// begins with the given characters, of which there are 1 to 64 from 0-9a-f, in
-	// order and limit at most; 0 is no limit.
+	// Prefix returns the digests by which Containing finds a record and whose hex
+	// begins with the given characters, of which there are 1 to 64 from 0-9a-f (else
+	// ErrInvalidArgument), in order and limit at most; 0 is no limit.
 	Prefix(hex string, limit int) ([]digest.Digest, error)
 	// Repository returns the records of a repository: a name without tag and digest.
 	Repository(name string) ([]Record, error)
-	// Children returns the digests of the images that were built upon the one with
-	// that config digest, as far as their configs say so.
+	// Children returns the config digests of the visible images that were built upon
+	// the one with that config digest, as far as their configs say so.
 	Children(config digest.Digest) ([]digest.Digest, error)
 	// List returns up to limit records in the order of their names, dangling ones
 	// first, from the one after the given key on; 0 is no limit.
@@ -79,7 +81,8 @@ type Move struct {
 	// digest.
 	Name string
 	// To is what the name shall point at: its media type, digest and size. The digest
-	// must be visible. Zero removes the name.
+	// must be visible, else it is ErrNotFound, and known as a document of that type and
+	// size, else it is ErrInvalidArgument. Zero removes the name.
 	To ocispec.Descriptor
 	// Labels are the record's from now on; nil keeps those that it has.
 	Labels map[string]string
