@@ -19,7 +19,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-//nolint:gochecknoglobals // a table
 var platforms = []ocispec.Platform{
 	{OS: "linux", Architecture: "amd64"},
 	{OS: "linux", Architecture: "arm64", Variant: "v8"},
@@ -182,7 +181,8 @@ func (i *Image) blob(mediaType string, fill func(io.Writer) error) (ocispec.Desc
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	defer f.Close() // a second time where all went well
+	// A second time where all went well.
+	defer f.Close()
 	digester := digest.Canonical.Digester()
 	buffered := bufio.NewWriterSize(f, 1<<20)
 	if err := fill(io.MultiWriter(buffered, digester.Hash())); err != nil {

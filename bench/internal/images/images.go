@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -55,7 +56,7 @@ const version = 2
 // Bytes returns the size of everything.
 func (i *Image) Bytes() int64 {
 	var n int64
-	for _, desc := range append(i.Manifests[:len(i.Manifests):len(i.Manifests)], i.Blobs...) {
+	for _, desc := range slices.Concat(i.Manifests, i.Blobs) {
 		n += desc.Size
 	}
 	return n

@@ -40,16 +40,17 @@ type Command struct {
 	SyncDir string
 }
 
-// Failure is a command that did not end well, or not in time.
-type Failure struct{ err error }
+// CommandError is a command that did not end well, or not in time.
+type CommandError struct{ err error }
 
-func (f *Failure) Error() string { return f.err.Error() }
+// Error tells what became of the command, and the end of its output.
+func (e *CommandError) Error() string { return e.err.Error() }
 
 // Unwrap returns the cause, which for a command that was stopped is that of the context.
-func (f *Failure) Unwrap() error { return f.err }
+func (e *CommandError) Unwrap() error { return e.err }
 
 // Run runs a command by the launcher, a built cmd/measure, and returns what it cost. A
-// command that fails is a *Failure with the end of its output. When ctx ends the command and
+// command that fails is a *CommandError with the end of its output. When ctx ends the command and
 // all that it started is killed.
 func Run(ctx context.Context, launcher string, c Command) (Cost, error) {
 	if err := Sync(c.SyncDir); err != nil {
@@ -64,7 +65,7 @@ func Run(ctx context.Context, launcher string, c Command) (Cost, error) {
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			return Cost{}, &Failure{fmt.Errorf("%s was stopped: %w%s", filepath.Base(c.Argv[0]), context.Cause(ctx), tail(stderr.String()))}
+			return Cost{}, &CommandError{fmt.Errorf("%s was stopped: %w%s", filepath.Base(c.Argv[0]), context.Cause(ctx), tail(stderr.String()))}
 		}
 		return Cost{}, fmt.Errorf("running %s: %w%s", c.Argv[0], err, tail(stderr.String()))
 	}
@@ -73,7 +74,7 @@ func Run(ctx context.Context, launcher string, c Command) (Cost, error) {
 		return Cost{}, fmt.Errorf("reading what %s cost: %w", c.Argv[0], err)
 	}
 	if cost.Exit != 0 {
-		return cost, &Failure{fmt.Errorf("%s ended with code %d%s", filepath.Base(c.Argv[0]), cost.Exit, tail(stderr.String()))}
+		return cost, &CommandError{fmt.Errorf("%s ended with code %d%s", filepath.Base(c.Argv[0]), cost.Exit, tail(stderr.String()))}
 	}
 	return cost, nil
 }

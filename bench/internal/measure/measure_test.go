@@ -43,7 +43,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("the peak of a shell's memory is %d bytes", cost.MaxRSS)
 	}
 
-	var failure *Failure
+	var failure *CommandError
 	_, err = Run(t.Context(), launcher, command("echo one; echo the reason >&2; exit 3"))
 	if !errors.As(err, &failure) || !strings.Contains(err.Error(), "code 3") || !strings.Contains(err.Error(), "the reason") {
 		t.Errorf("a command that fails: %v", err)
@@ -63,7 +63,7 @@ func TestRunIsStopped(t *testing.T) {
 	_, err := Run(ctx, launcher, Command{
 		Argv: []string{"/bin/sh", "-c", "(sleep 60; touch late) & sleep 60"}, Dir: dir, SyncDir: dir,
 	})
-	var failure *Failure
+	var failure *CommandError
 	if !errors.As(err, &failure) || !strings.Contains(err.Error(), "long enough") {
 		t.Errorf("a command that was stopped: %v", err)
 	}

@@ -15,7 +15,6 @@ const (
 	queued = 1024
 )
 
-//nolint:gochecknoglobals // a pool has no state that anybody could see
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 // pipe is one direction of a connection.

@@ -34,14 +34,15 @@ type Proxy struct {
 }
 
 // Start listens on a free port of the loopback interface and passes what comes on to
-// target, a host and port, until Close is called.
-func Start(target string, options Options) (*Proxy, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// target, a host and port, until Close is called or ctx ends.
+func Start(ctx context.Context, target string, options Options) (*Proxy, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the proxy before %s: %w", target, err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	p := &Proxy{listener: listener, target: target, options: options, cancel: cancel}
+	context.AfterFunc(ctx, func() { _ = listener.Close() }) // ends accept; it is closed already where Close has called this
 	p.wg.Go(func() { p.accept(ctx) })
 	return p, nil
 }
@@ -51,10 +52,10 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // Close ends all connections and returns when nothing of the proxy runs any more.
 func (p *Proxy) Close() error {
-	p.cancel()
 	err := p.listener.Close()
+	p.cancel()
 	p.wg.Wait()
-	if err != nil {
+	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("closing the proxy before %s: %w", p.target, err)
 	}
 	return nil

@@ -31,8 +31,8 @@ func newWorld(t *testing.T, options Options) *world {
 	}()
 	t.Cleanup(func() {
 		cancel()
-		client.Close()
-		server.Close()
+		_ = client.Close()
+		_ = server.Close()
 		<-w.done
 	})
 	return w
@@ -52,7 +52,7 @@ func TestRoundTrip(t *testing.T) {
 				}
 			}
 		}()
-		for i, want := range []time.Duration{80, 40, 40} { // the first one waits for the connection
+		for i, want := range []time.Duration{80 * time.Millisecond, 40 * time.Millisecond, 40 * time.Millisecond} { // the first one waits for the connection
 			start := time.Now()
 			if _, err := w.client.Write([]byte{1}); err != nil {
 				t.Fatal(err)
@@ -60,8 +60,8 @@ func TestRoundTrip(t *testing.T) {
 			if _, err := io.ReadFull(w.client, make([]byte, 1)); err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(start); took != want*time.Millisecond {
-				t.Errorf("round trip %d took %v, want %v", i, took, want*time.Millisecond)
+			if took := time.Since(start); took != want {
+				t.Errorf("round trip %d took %v, want %v", i, took, want)
 			}
 		}
 	})
@@ -76,7 +76,7 @@ func TestDelayKeepsBandwidth(t *testing.T) {
 			if _, err := w.server.Write(sent); err != nil {
 				t.Error(err)
 			}
-			w.server.Close()
+			_ = w.server.Close()
 		}()
 		received, err := io.ReadAll(w.client)
 		if err != nil {
@@ -102,7 +102,7 @@ func TestLimit(t *testing.T) {
 					if _, err := w.server.Write(random(int(size))); err != nil {
 						t.Error(err)
 					}
-					w.server.Close()
+					_ = w.server.Close()
 				}()
 				start := time.Now()
 				buf := make([]byte, chunkSize)
@@ -171,7 +171,7 @@ func TestEndOfTheContext(t *testing.T) {
 // The same on real sockets, where an end of the input is not the end of the connection.
 func TestHalfClosed(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestHalfClosed(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	p, err := Start(listener.Addr().String(), Options{RTT: 20 * time.Millisecond})
+	p, err := Start(t.Context(), listener.Addr().String(), Options{RTT: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestHalfClosed(t *testing.T) {
 		}
 	}()
 	start := time.Now()
-	conn, err := net.Dial("tcp", p.Addr())
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", p.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}

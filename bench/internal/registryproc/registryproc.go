@@ -29,7 +29,7 @@ type Registry struct {
 
 // Start runs binary with what is stored in dir, and returns when it answers.
 func Start(ctx context.Context, binary, dir string) (*Registry, error) {
-	addr, err := freeAddr()
+	addr, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -174,8 +174,8 @@ http:
 
 // freeAddr finds a port that is free now. Another process could take it before the registry
 // does, which would then not start.
-func freeAddr() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddr(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("looking for a free port: %w", err)
 	}

@@ -80,7 +80,7 @@ func (t target) rows(results []run.Result) [][]string {
 		if t.what != rival.ID {
 			what += " (" + rival.ID + ")"
 		}
-		return [][]string{{what, fmt.Sprintf("%.2f", t.atMost), fmt.Sprintf("%.2f", measured), met(measured <= t.atMost)}}
+		return [][]string{{what, fmt.Sprintf("%.2f", t.atMost), fmt.Sprintf("%.2f", measured), met(measured, t.atMost)}}
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func peak(result run.Result, cell *run.Cell) [][]string {
 	}
 	return [][]string{{
 		fmt.Sprintf("%s: peak memory of %s in MB%s", result.Scenario.Name, cell.ID, what),
-		fmt.Sprintf("%.0f", limit), fmt.Sprintf("%.1f", Peak(cell)), met(Peak(cell) <= limit),
+		fmt.Sprintf("%.0f", limit), fmt.Sprintf("%.1f", Peak(cell)), met(Peak(cell), limit),
 	}}
 }
 
@@ -110,15 +110,15 @@ func asked(result run.Result, cell *run.Cell) [][]string {
 	var rows [][]string
 	add := func(side string, limit, measured int) {
 		what := fmt.Sprintf("%s: requests of %s at the %s", result.Scenario.Name, cell.ID, side)
-		rows = append(rows, []string{what, fmt.Sprint(limit), fmt.Sprint(measured), met(measured <= limit)})
+		rows = append(rows, []string{what, fmt.Sprint(limit), fmt.Sprint(measured), met(measured, limit)})
 	}
 	add("source", limit[0], cell.Requests.Source.Total)
 	add("destination", limit[1], cell.Requests.Destination.Total)
 	return rows
 }
 
-func met(yes bool) string {
-	if yes {
+func met[N int | float64](measured, atMost N) string {
+	if measured <= atMost {
 		return "yes"
 	}
 	return "**no**"

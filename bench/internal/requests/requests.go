@@ -4,6 +4,7 @@
 package requests
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,8 +49,8 @@ type Counter struct {
 
 // Start listens on a free port of the loopback interface and passes what comes on to
 // target, a host and port, until Close is called.
-func Start(target string) (*Counter, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func Start(ctx context.Context, target string) (*Counter, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the counter before %s: %w", target, err)
 	}

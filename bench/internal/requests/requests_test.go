@@ -24,7 +24,7 @@ func TestCount(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	counter, err := Start(server.Listener.Addr().String())
+	counter, err := Start(t.Context(), server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestCount(t *testing.T) {
 func TestServerThatIsGone(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
-	counter, err := Start(server.Listener.Addr().String())
+	counter, err := Start(t.Context(), server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,11 @@ func TestServerThatIsGone(t *testing.T) {
 		}
 	}()
 	server.Close()
-	response, err := http.Get("http://" + counter.Addr())
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+counter.Addr(), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,11 +23,11 @@ type job struct {
 	hash                images.Hash
 }
 
-// damage is a copy that is not what was to be copied.
-type damage struct{ err error }
+// damageError is a copy that is not what was to be copied.
+type damageError struct{ err error }
 
-func (d *damage) Error() string { return "what arrived is not what was sent: " + d.err.Error() }
-func (d *damage) Unwrap() error { return d.err }
+func (d *damageError) Error() string { return "what arrived is not what was sent: " + d.err.Error() }
+func (d *damageError) Unwrap() error { return d.err }
 
 // once empties the destination, runs a tool, and looks whether everything has arrived.
 func (b *Bench) once(ctx context.Context, j job, tool tools.Tool) (Sample, error) {
@@ -61,7 +61,7 @@ func (b *Bench) once(ctx context.Context, j job, tool tools.Tool) (Sample, error
 		err = j.expected.CheckRegistry(ctx, b.direct(j), to.Repository)
 	}
 	if err != nil {
-		return Sample{}, &damage{err}
+		return Sample{}, &damageError{err}
 	}
 	return Sample{Cost: cost, Servers: after - before}, nil
 }
@@ -171,13 +171,13 @@ type network struct {
 
 // network starts a proxy before each registry if the scenario wants one: without, a tool
 // talks to the registry itself.
-func (b *Bench) network(s scenario.Scenario) (*network, error) {
+func (b *Bench) network(ctx context.Context, s scenario.Scenario) (*network, error) {
 	n := &network{source: b.source.Addr(), destination: b.destination.Addr()}
 	start := func(host *string, options proxy.Options) error {
 		if options == (proxy.Options{}) {
 			return nil
 		}
-		p, err := proxy.Start(*host, options)
+		p, err := proxy.Start(ctx, *host, options)
 		if err != nil {
 			return err
 		}

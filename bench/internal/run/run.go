@@ -134,12 +134,12 @@ func (b *Bench) Run(ctx context.Context, s scenario.Scenario, participants []too
 // count runs a tool once for its requests. A tool that fails here may still be timed: there
 // is more between it and the registries now than there will be then.
 func (b *Bench) count(ctx context.Context, j job, cell *Cell) (err error) {
-	source, err := requests.Start(b.source.Addr())
+	source, err := requests.Start(ctx, b.source.Addr())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	destination, err := requests.Start(b.destination.Addr())
+	destination, err := requests.Start(ctx, b.destination.Addr())
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (b *Bench) count(ctx context.Context, j job, cell *Cell) (err error) {
 // rounds runs all tools in turns.
 func (b *Bench) rounds(ctx context.Context, j job, cells []*Cell) (err error) {
 	s := j.scenario
-	network, err := b.network(s)
+	network, err := b.network(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -205,8 +205,8 @@ func (b *Bench) rounds(ctx context.Context, j job, cells []*Cell) (err error) {
 // failure tells a fault of a tool from one of the benchmark, which is returned as an error,
 // as is the end of ctx.
 func (b *Bench) failure(ctx context.Context, err error) (string, error) {
-	var failed *measure.Failure
-	var damaged *damage
+	var failed *measure.CommandError
+	var damaged *damageError
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)

@@ -20,7 +20,6 @@ type program struct {
 	tags string
 }
 
-//nolint:gochecknoglobals // a table
 var programs = []program{
 	{
 		binary: "crane", module: "github.com/google/go-containerregistry", version: "v0.22.1",
