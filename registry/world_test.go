@@ -244,9 +244,9 @@ func clientOnce(t *testing.T, s *site) *registry.Client {
 }
 
 // onceOptions are those of clientOnce, with a log.
-func onceOptions(t *testing.T, s *site, log *logged) registry.Options {
+func onceOptions(t *testing.T, s *site, to *logged) registry.Options {
 	t.Helper()
-	opts := registry.Options{Hosts: configure(t, insecure(s.host())), Logger: log.logger()}
+	opts := registry.Options{Hosts: configure(t, insecure(s.host())), Logger: to.logger()}
 	opts.Wire.Attempts = -1
 	return opts
 }

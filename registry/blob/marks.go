@@ -29,7 +29,8 @@ func newMarks(want digest.Digest) (*marks, error) {
 		return nil, err
 	}
 	m := &marks{Verifier: v, every: markEvery}
-	return m, m.keep()
+	err = m.keep()
+	return m, err
 }
 
 // Write implements io.Writer for the next bytes.

@@ -51,6 +51,8 @@ type Options struct {
 	// Log gets attempts at the level of debugging, and waits of a second and more at
 	// that of information. Nil logs nothing.
 	Log *slog.Logger
+
+	env *env // of a test; nil is the real one
 }
 
 // Limits bound how much is asked of one host at once, by kind of traffic.
@@ -103,6 +105,9 @@ type env struct {
 
 // New returns a factory.
 func New(opts Options) *Factory {
+	if opts.env != nil {
+		return newFactory(opts, *opts.env)
+	}
 	return newFactory(opts, env{resolver: net.DefaultResolver, dial: dial, chance: rand.Float64})
 }
 
