@@ -49,14 +49,18 @@ func (w *world) converse(t *testing.T, answers map[string]string, args ...string
 	return shown, cmd.ProcessState.ExitCode()
 }
 
-// echoes reports whether a terminal shows what is typed.
-func echoes(t *testing.T, tty *os.File) bool {
+// echoes reports whether a terminal shows what is typed; one that was closed does not.
+func echoes(t *testing.T, tty *os.File) (shown bool) {
 	t.Helper()
-	state, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	conn, err := tty.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return state.Lflag&unix.ECHO != 0
+	_ = conn.Control(func(fd uintptr) { // fails if it is closed
+		state, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
+		shown = err == nil && state.Lflag&unix.ECHO != 0
+	})
+	return shown
 }
 
 // What a flag does not say of a login is asked for, and a password is not shown.
