@@ -2,9 +2,10 @@ package proxy
 
 import "time"
 
-// burst is how late a limiter may be and still make up for it: a little more than what
-// timers are late by.
-const burst = 5 * time.Millisecond
+// burst is how late a limiter may be and still make up for it. On a machine with more to do
+// than processors timers are late by several milliseconds, and what cannot be made up for is
+// bandwidth that is missing.
+const burst = 20 * time.Millisecond
 
 // limiter is a token bucket, told as the time when what was taken of it has all been sent.
 // A nil one has no limit. It is for one goroutine.
