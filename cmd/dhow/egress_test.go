@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -102,6 +103,18 @@ func TestTrustedRealms(t *testing.T) {
 	tokens.wantAsked(t, "others are trusted", "GET /token")
 	w.wantRun(t, 0, "1\n", append(args, "--trusted-realms", "example.com,localhost")...)
 	tokens.wantAsked(t, "trusted", "GET /token with Basic")
+
+	// A login is checked at the token server, so that has to be trusted as well.
+	file := filepath.Join(w.dir, "auth.json")
+	login := []string{"login", "--tls-verify=false", "-u", "me", "--password-stdin", "--authfile", file, registry.host()}
+	if r := w.runWith(t, canary+"\n", login...); r.code != 1 || !strings.Contains(r.stderr, "trusted-realms") {
+		t.Errorf("a login: %+v", r)
+	}
+	tokens.wantAsked(t, "a login", "GET /token")
+	if r := w.runWith(t, canary+"\n", append(login, "--trusted-realms", tokens.named())...); r.code != 0 {
+		t.Errorf("a login, trusted: %+v", r)
+	}
+	tokens.wantAsked(t, "a login, trusted", "GET /token with Basic")
 
 	// A token that is given needs no token server.
 	w.wantRun(t, 0, "1\n", "tags", "--tls-verify=false", "--registry-token", "given", registry.host()+"/app")

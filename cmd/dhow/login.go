@@ -41,6 +41,7 @@ func (a *app) loginCommand() *cobra.Command {
 	flags.BoolVar(&f.stdin, "password-stdin", false, "read the password from standard input, to the end of its first line")
 	f.place.registry.flags = newFlags()
 	f.place.registry.addTLS()
+	f.place.registry.addEgress()
 	flags.AddFlagSet(f.place.registry.flags)
 	share(&f.place.registry).addAuthFile(flags)
 	return cmd

@@ -87,8 +87,13 @@ func (s *registrySettings) addSide(prefix string) {
 	s.prefix, s.flags = prefix, newFlags()
 	s.login.add(s.flags, prefix)
 	s.addTLS()
-	s.flags.StringSliceVar(&s.egress.realms, prefix+"trusted-realms", nil, "token servers of other domains that get the credential too: `HOST`, or several with commas; may be repeated")
-	s.flags.StringSliceVar(&s.egress.hosts, prefix+"allowed-hosts", nil, "hosts that uploads and lists may go on at, and that may have any address: `HOST`, or several with commas; may be repeated")
+	s.addEgress()
+}
+
+// addEgress defines those of them that say what is allowed beyond the default.
+func (s *registrySettings) addEgress() {
+	s.flags.StringSliceVar(&s.egress.realms, s.prefix+"trusted-realms", nil, "token servers of other domains that get the credential too: `HOST`, or several with commas; may be repeated")
+	s.flags.StringSliceVar(&s.egress.hosts, s.prefix+"allowed-hosts", nil, "hosts that uploads and lists may go on at, and that may have any address: `HOST`, or several with commas; may be repeated")
 }
 
 // addTLS defines those of them that are about TLS.
