@@ -2,94 +2,27 @@ package blob
 
 import (
 	"bytes"
-	"io"
-	"net/http"
+	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
+	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/internal/testregistry/fault"
+	"github.com/dhowhq/dhow/internal/testregistry/process"
 	"github.com/dhowhq/dhow/transport"
 )
 
-// cutter cuts the connection of each request when that many bytes of its body, or of
-// the answer's, have passed.
-type cutter struct {
-	http.Handler
-	every   int64
-	uploads bool // and not downloads
-	cuts    atomic.Int64
-	moved   atomic.Int64 // bytes of bodies that passed
-}
-
-func (c *cutter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	cut := &cut{ResponseWriter: w, in: r.Body, left: c.every, cutter: c}
-	if c.uploads && r.ContentLength > 0 {
-		r.Body = io.NopCloser(cut)
-		c.Handler.ServeHTTP(&silent{ResponseWriter: w, cut: cut}, r)
-	} else {
-		c.Handler.ServeHTTP(cut, r)
-	}
-	if cut.done {
-		c.cuts.Add(1)
-		panic(http.ErrAbortHandler)
-	}
-}
-
-// cut is one request's body, or answer, that is cut.
-type cut struct {
-	http.ResponseWriter
-	in     io.Reader
-	left   int64
-	done   bool
-	cutter *cutter
-}
-
-func (c *cut) Read(p []byte) (int, error) {
-	if c.left == 0 {
-		c.done = true
-		return 0, io.ErrUnexpectedEOF
-	}
-	n, err := c.in.Read(p[:min(int64(len(p)), c.left)])
-	c.left -= int64(n)
-	c.cutter.moved.Add(int64(n))
-	return n, err
-}
-
-func (c *cut) Write(p []byte) (int, error) {
-	if c.cutter.uploads {
-		return c.ResponseWriter.Write(p)
-	}
-	n, err := c.ResponseWriter.Write(p[:min(int64(len(p)), c.left)])
-	c.left -= int64(n)
-	c.cutter.moved.Add(int64(n))
-	if err == nil && n < len(p) {
-		c.done = true
-		_ = http.NewResponseController(c.ResponseWriter).Flush() // what cannot be flushed is cut as well
-		panic(http.ErrAbortHandler)
-	}
-	return n, err
-}
-
-// silent is an answer that does not arrive if the request was cut.
-type silent struct {
-	http.ResponseWriter
-	cut *cut
-}
-
-func (s *silent) WriteHeader(status int) {
-	if !s.cut.done {
-		s.ResponseWriter.WriteHeader(status)
-	}
-}
-
-func (s *silent) Write(p []byte) (int, error) {
-	if s.cut.done {
-		return len(p), nil
-	}
-	return s.ResponseWriter.Write(p)
-}
-
 const cutSize, cutEvery = 4 << 20, 64 << 10
+
+// wantMoved demands that hardly more bytes moved than a blob has.
+func wantMoved(t *testing.T, what string, moved int64, desc ocispec.Descriptor) {
+	t.Helper()
+	if moved > desc.Size*11/10 {
+		t.Errorf("%s: %d bytes moved, want at most 1.1 times %d", what, moved, desc.Size)
+	}
+}
 
 func TestDownloadCut(t *testing.T) {
 	t.Parallel()
@@ -106,22 +39,19 @@ func TestDownloadCut(t *testing.T) {
 			if what == "ranges" && name != "olareg" {
 				continue // one is enough: what differs is how a range is answered
 			}
-			c := &cutter{Handler: s.Config.Handler, every: cutEvery}
-			r := serve(t, c).repo(t, "team/app", opts)
+			p := fault.New(s.Config.Handler, fault.Fault{CutAnswer: cutEvery})
+			r := serve(t, p).repo(t, "team/app", opts)
 			got, err := pull(t.Context(), r, desc, 0)
+			counts := p.Counts()
 			if err != nil || !bytes.Equal(got, data) {
-				t.Fatalf("%s: pulled %d bytes after %d cuts, %v", what, len(got), c.cuts.Load(), err)
+				t.Fatalf("%s: pulled %d bytes after %d cuts, %v", what, len(got), counts.Faults, err)
 			}
-			if moved := c.moved.Load(); moved > cutSize*11/10 {
-				t.Errorf("%s: %d bytes moved, want at most 1.1 times %d", what, moved, cutSize)
-			}
-			if what != "ranges" {
-				continue
-			}
+			wantMoved(t, what, counts.Received(), desc)
 			file := &memory{}
 			if err := r.FetchTo(t.Context(), desc, file, 0); err != nil || !bytes.Equal(file.data, data) {
 				t.Errorf("%s, into a file: %d bytes, %v", what, len(file.data), err)
 			}
+			wantMoved(t, what+", into a file", p.Counts().Received(), desc)
 		}
 	})
 }
@@ -131,22 +61,60 @@ func TestUploadCut(t *testing.T) {
 	each(t, func(t *testing.T, name string, s *host) {
 		t.Helper()
 		data, desc := random(8, cutSize)
-		c := &cutter{Handler: s.Config.Handler, every: cutEvery, uploads: true}
+		p := fault.New(s.Config.Handler, fault.Fault{CutContent: cutEvery})
 		src := &opened{data: data}
-		out, err := serve(t, c).repo(t, "team/app", Options{}).Push(t.Context(), desc, src.open, PushOptions{})
+		out, err := serve(t, p).repo(t, "team/app", Options{}).Push(t.Context(), desc, src.open, PushOptions{})
 		if name == "ggcr" { // it has no way to ask how far an upload has got
 			if err == nil || !strings.Contains(err.Error(), "5 tries in a row") {
 				t.Errorf("a registry that cannot be resumed: %v", err)
 			}
 			return
 		}
+		counts := p.Counts()
 		if err != nil || out.Action != transport.Copied {
-			t.Fatalf("%+v after %d cuts, %v", out, c.cuts.Load(), err)
+			t.Fatalf("%+v after %d cuts, %v", out, counts.Faults, err)
 		}
-		if moved := c.moved.Load(); moved > cutSize*11/10 {
-			t.Errorf("%d bytes moved, want at most 1.1 times %d", moved, cutSize)
-		}
+		wantMoved(t, "upload", counts.Sent(), desc)
 		s.wantBlob(t, "team/app", desc)
-		t.Logf("%d cuts; the source was read %d times, %.2f of its bytes", c.cuts.Load(), src.opens.Load(), float64(src.bytes.Load())/cutSize)
+		t.Logf("%d cuts; the source was read %d times, %.2f of its bytes", counts.Faults, src.opens.Load(), float64(src.bytes.Load())/cutSize)
 	})
+}
+
+// TestProcessCut has every connection between us and the real registry cut, in both
+// directions: here each has more of a request on its way when it ends than a handler in
+// process ever sees.
+func TestProcessCut(t *testing.T) {
+	t.Parallel()
+	size := cutSize / 4
+	if os.Getenv("DHOW_TEST_LONG") != "" {
+		size = 64 << 20
+	}
+	behind := fault.To(process.Start(t, process.Plain).Host)
+	s := serve(t, behind)
+	data, desc := random(9, size)
+	report := func(what string, began time.Time, moved int64, faults int) {
+		t.Logf("%s of %d MiB: %d cuts, %.3f of its bytes moved, %.1f s", what, size>>20, faults, float64(moved)/float64(size), time.Since(began).Seconds())
+		wantMoved(t, what, moved, desc)
+	}
+
+	began, p := time.Now(), fault.New(behind, fault.Fault{CutContent: cutEvery})
+	if _, err := serve(t, p).wired(t, "team/app", Options{}).Push(t.Context(), desc, opener(data), PushOptions{}); err != nil {
+		t.Fatalf("pushed, after %d cuts: %v", p.Counts().Faults, err)
+	}
+	counts := p.Counts()
+	report("upload", began, counts.Sent(), counts.Faults)
+	s.wantBlob(t, "team/app", desc)
+
+	for what, opts := range map[string]Options{
+		"download, one stream": {Ranges: 1},
+		"download by ranges":   {RangesAbove: 1 << 18},
+	} {
+		began, p := time.Now(), fault.New(behind, fault.Fault{CutAnswer: cutEvery})
+		got, err := pull(t.Context(), serve(t, p).wired(t, "team/app", opts), desc, 0)
+		counts := p.Counts()
+		if err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("%s: %d bytes after %d cuts, %v", what, len(got), counts.Faults, err)
+		}
+		report(what, began, counts.Received(), counts.Faults)
+	}
 }

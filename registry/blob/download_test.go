@@ -61,8 +61,23 @@ func breaks(n int) answer { return breaksOff(right, n) }
 
 func breaksOff(next answer, n int) answer {
 	return func(w http.ResponseWriter, r *http.Request, data []byte) {
-		next(&cut{ResponseWriter: w, left: int64(n), cutter: &cutter{}}, r, data)
+		next(&breaking{w, n}, r, data)
 	}
+}
+
+// breaking is an answer of which so many bytes come.
+type breaking struct {
+	http.ResponseWriter
+	left int
+}
+
+func (b *breaking) Write(p []byte) (int, error) {
+	n, err := b.ResponseWriter.Write(p[:min(len(p), b.left)])
+	if b.left -= n; err == nil && n < len(p) {
+		_ = http.NewResponseController(b.ResponseWriter).Flush() // what cannot be flushed is cut as well
+		panic(http.ErrAbortHandler)
+	}
+	return n, err
 }
 
 // answers has a status and a body.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dhowhq/dhow/internal/testregistry/fault"
 	"github.com/dhowhq/dhow/registry/wire"
 )
 
@@ -85,8 +86,8 @@ func TestThroughWire(t *testing.T) {
 	if _, err := src.repo(t, "team/app", Options{}).Push(t.Context(), desc, opener(data), PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	cutSrc := &cutter{Handler: src.Config.Handler, every: cutEvery}
-	cutDst := &cutter{Handler: dst.Config.Handler, every: cutEvery, uploads: true}
+	cutSrc := fault.New(src.Config.Handler, fault.Fault{CutAnswer: cutEvery})
+	cutDst := fault.New(dst.Config.Handler, fault.Fault{CutContent: cutEvery})
 	from := serve(t, cutSrc).wired(t, "team/app", Options{RangesAbove: 200_000, RangeSize: 200_000, Ranges: 2})
 	to := serve(t, cutDst).wired(t, "team/copy", Options{})
 	out, err := to.Push(t.Context(), desc, func(ctx context.Context, at int64) (io.ReadCloser, error) {
@@ -98,7 +99,7 @@ func TestThroughWire(t *testing.T) {
 	if got, err := pull(t.Context(), dst.repo(t, "team/copy", Options{}), desc, 0); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("%d bytes arrived, %v", len(got), err)
 	}
-	t.Logf("%d cuts while reading, %d while writing", cutSrc.cuts.Load(), cutDst.cuts.Load())
+	t.Logf("%d cuts while reading, %d while writing", cutSrc.Counts().Faults, cutDst.Counts().Faults)
 }
 
 // TestRedirectThroughWire shows that ranges at where a redirect led are allowed as the
