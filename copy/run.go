@@ -161,6 +161,9 @@ func (r *runner) node(ctx context.Context, t *task) error {
 	}
 	s := &stream{run: r, op: t.op}
 	out, err := r.dst.Put(ctx, t.op.Node, s.open)
+	if errdefs.IsDataLoss(err) && r.elsewhere(t.op) {
+		out, err = r.dst.Put(ctx, t.op.Node, s.open)
+	}
 	switch {
 	case err != nil && s.absent.Load() && isForeign(t.op.From.MediaType):
 		r.report(t, outcome{action: Skipped, reason: "not at the source; a nondistributable layer is had from its URLs"})
@@ -179,6 +182,13 @@ func (r *runner) node(ctx context.Context, t *task) error {
 	}
 	r.report(t, o)
 	return nil
+}
+
+// elsewhere reports whether the source has the bytes of a node, which were damaged, from
+// another server too.
+func (r *runner) elsewhere(op *Op) bool {
+	src, ok := r.src.(transport.Elsewhere)
+	return ok && src.Distrust(op.From)
 }
 
 // report notes what became of a node.

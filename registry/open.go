@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -16,9 +17,9 @@ import (
 // read, and at last the registry. What is read may so come from several of them; like
 // all that Open returns it is for the reader to verify. Where the policy allows foreign
 // layers, one that no endpoint has is read from the URLs of its descriptor. Its errors
-// are those of Open, and of OpenForeign.
+// are those of Open, and of OpenForeign. See Distrust for what is read and wrong.
 func (r *Repository) OpenBlob(ctx context.Context, desc ocispec.Descriptor, from int64) (io.ReadCloser, error) {
-	b := &blobReader{desc: desc, at: from, round: r.round()}
+	b := &blobReader{desc: desc, at: from, round: r.roundFor(desc.Digest)}
 	b.ctx, b.cancel = context.WithCancel(ctx)
 	err := b.open()
 	if err == nil {
@@ -29,6 +30,51 @@ func (r *Repository) OpenBlob(ctx context.Context, desc ocispec.Descriptor, from
 		return r.blobs[len(r.blobs)-1].full.OpenForeign(ctx, desc, from)
 	}
 	return nil, err
+}
+
+// Distrust is told that what OpenBlob gave out of a blob was not its content. Where some
+// of that may have come from a mirror it returns true, and the blob is from now on
+// opened at the registry itself; otherwise false, as all the times after the first.
+func (r *Repository) Distrust(d digest.Digest) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mirrored[d] != fromMirror {
+		return false
+	}
+	r.mirrored[d] = distrusted
+	r.client.log.Warn("what mirrors gave is not the content of a blob, the registry is asked", "repository", r.String(), "digest", d)
+	return true
+}
+
+// trust is what is known of a blob that mirrors have given out.
+type trust uint8
+
+const (
+	fromMirror trust = 1 + iota
+	distrusted
+)
+
+// roundFor begins a round about a blob: with the last endpoint if mirrors have others'
+// bytes for it.
+func (r *Repository) roundFor(d digest.Digest) *round {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mirrored[d] == distrusted {
+		return &round{repo: r, at: len(r.endpoints) - 1}
+	}
+	return r.round()
+}
+
+// mirror notes that a mirror gives a blob out.
+func (r *Repository) mirror(d digest.Digest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mirrored == nil {
+		r.mirrored = map[digest.Digest]trust{}
+	}
+	if r.mirrored[d] == 0 {
+		r.mirrored[d] = fromMirror
+	}
 }
 
 // allowsForeign reports whether layers may be read from where a manifest says.
@@ -63,6 +109,9 @@ func (b *blobReader) open() error {
 		if err == nil {
 			b.in = in
 			b.round.keep()
+			if !b.round.last() {
+				b.round.repo.mirror(b.desc.Digest)
+			}
 			return nil
 		}
 		if errdefs.IsInvalidArgument(err) && !isResponse(err) {

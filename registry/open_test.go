@@ -296,3 +296,33 @@ func TestBlobsOfMirrorsWithoutTheRegistrysCredential(t *testing.T) {
 		t.Errorf("%d bytes, %v; the mirror saw %q, the registry %q", len(got), err, atMirror, atHome)
 	}
 }
+
+// TestDistrust has a mirror give other bytes: the registry's are those that are read
+// when that was said.
+func TestDistrust(t *testing.T) {
+	t.Parallel()
+	data, desc := someBlob()
+	other := bytes.Clone(data)
+	other[0]++
+	mirror, home := listen(t, rooted("/v2/cache/app/", script{"*": gives(other)})), listen(t, script{"*": gives(data)})
+	var log logged
+	r := repository(t, newClient(t, registry.Options{Hosts: configure(t, mirrored(home, mirror)), Logger: log.logger()}), home.host()+"/app", hosts.Pull)
+	if r.Distrust(desc.Digest) {
+		t.Error("what nobody has read is read elsewhere")
+	}
+	for _, want := range [][]byte{other, data, data} {
+		got, err := readBlob(t.Context(), r, desc, 0)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, %v; or they are not those of the right one", len(got), err)
+		}
+		if first := bytes.Equal(want, other); r.Distrust(desc.Digest) != first {
+			t.Errorf("it can be read elsewhere, or not: %t", !first)
+		}
+	}
+	if a, b := len(mirror.asked()), len(home.asked()); a != 1 || b != 2 {
+		t.Errorf("the mirror was asked %d times, the registry %d times", a, b)
+	}
+	if !strings.Contains(log.String(), "digest="+desc.Digest.String()) {
+		t.Errorf("logged %s", log.String())
+	}
+}

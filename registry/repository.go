@@ -3,9 +3,11 @@ package registry
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/dhowhq/dhow/ref"
@@ -27,6 +29,9 @@ type Repository struct {
 	endpoints []*endpoint
 	blobs     []blobs      // of each endpoint
 	chosen    atomic.Int32 // the endpoint that is kept, or none
+
+	mu       sync.Mutex
+	mirrored map[digest.Digest]trust // blobs that mirrors have given out
 }
 
 const none = -1

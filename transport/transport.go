@@ -207,6 +207,13 @@ type Referrers interface {
 	Referrers(ctx context.Context, subject digest.Digest) ([]ocispec.Descriptor, error)
 }
 
+// Elsewhere is a Source that can have the same bytes from several servers.
+type Elsewhere interface {
+	// Distrust is told that the bytes that were opened for a descriptor are not those
+	// of its digest. It reports whether Open has them from another server from now on.
+	Distrust(desc ocispec.Descriptor) bool
+}
+
 // Lister is a Source that has names beside the one that it was opened with.
 type Lister interface {
 	// Names calls yield with each name of the place until it returns false.

@@ -17,7 +17,7 @@ import (
 )
 
 // Source reads an image of a registry. Besides a transport.Source it is a
-// transport.Referrers and a transport.Lister.
+// transport.Referrers, a transport.Lister and a transport.Elsewhere.
 type Source struct {
 	ref  Reference
 	repo *client.Repository
@@ -87,6 +87,10 @@ func (s *Source) Open(ctx context.Context, desc ocispec.Descriptor, from int64) 
 	}
 	return r, nil
 }
+
+// Distrust implements transport.Elsewhere: the registry itself is elsewhere, where a
+// mirror gave the bytes.
+func (s *Source) Distrust(desc ocispec.Descriptor) bool { return s.repo.Distrust(desc.Digest) }
 
 // document returns a document's bytes, and forgets those that were kept: they are
 // read once.
