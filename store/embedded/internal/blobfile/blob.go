@@ -2,6 +2,7 @@ package blobfile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -144,7 +145,7 @@ func (r *ReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	want := min(int64(len(p)), max(r.size-off, 0))
 	n, err := r.file.ReadAt(p[:want], off)
 	switch {
-	case int64(n) < want && (err == nil || err == io.EOF): //nolint:errorlint // of ReadAt
+	case int64(n) < want && (err == nil || errors.Is(err, io.EOF)):
 		return n, fmt.Errorf("reading blob %s: the file ends before byte %d: %w", r.blob, off+want, errdefs.ErrDataLoss)
 	case int64(n) < want:
 		return n, fmt.Errorf("reading blob %s: %w", r.blob, told(err))

@@ -77,7 +77,6 @@ func (in *Ingest) readFrom(ctx context.Context, src io.Reader, size int64) error
 	if size < 0 {
 		size = math.MaxInt64
 	}
-	in.content, in.contentBytes = "", 0
 	if in.inSmall && size <= Small {
 		return in.readSmall(ctx, src, int(size))
 	}
@@ -85,7 +84,10 @@ func (in *Ingest) readFrom(ctx context.Context, src io.Reader, size int64) error
 		return in.copyFile(ctx, from, size)
 	}
 	check := &meter{in: in, size: size}
-	return in.d.pump.Copy(ctx, src, check, func(p []byte) error { return in.write(p, false) })
+	return in.d.pump.Copy(ctx, src, check, func(p []byte) error {
+		_, err := in.append(p)
+		return err
+	})
 }
 
 // meter hashes what passes by. It and what is written use different parts of the Ingest.
@@ -116,6 +118,7 @@ func tooLong(size int64) error {
 
 // readSmall reads into the memory where the bytes stay.
 func (in *Ingest) readSmall(ctx context.Context, src io.Reader, size int) error {
+	in.content, in.contentBytes = "", 0
 	in.small = slices.Grow(in.small, size+1-len(in.small))
 	for empty := 0; ; {
 		if err := ctx.Err(); err != nil {
@@ -148,6 +151,7 @@ func (in *Ingest) copyFile(ctx context.Context, src durable.FileCopier, size int
 	if err := in.spill(); err != nil {
 		return err
 	}
+	in.content, in.contentBytes = "", 0
 	in.small, in.inSmall = nil, false
 	for {
 		if err := ctx.Err(); err != nil {

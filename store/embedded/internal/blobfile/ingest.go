@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,39 +84,35 @@ func (in *Ingest) Bytes() (data []byte, ok bool) {
 	if in.content == "" || !in.inSmall {
 		return nil, false
 	}
-	return in.small[:len(in.small):len(in.small)], true
+	return slices.Clip(in.small), true
 }
 
 // Write appends bytes. After an error Offset tells how many of them were taken.
 func (in *Ingest) Write(p []byte) (n int, err error) {
-	before := in.Offset()
-	err = in.use(context.Background(), func() error { return in.write(p, true) })
-	if err != nil {
-		err = fmt.Errorf("writing %q: %w", in.ref, err)
-	}
-	return int(in.Offset() - before), err
-}
-
-// hashing says whether write also has to hash.
-type hashing bool
-
-// write appends bytes to memory or file.
-func (in *Ingest) write(p []byte, along hashing) error {
-	in.content, in.contentBytes = "", 0
-	if along {
+	err = in.use(context.Background(), func() error {
 		if err := in.catchUp(context.Background()); err != nil {
 			return err
 		}
-	}
-	n, err := in.store(p)
-	in.grown(int64(n))
-	if along {
+		n, err = in.append(p)
 		_, _ = in.hash.Write(p[:n]) // never fails
 		in.hashed += int64(n)
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("writing %q: %w", in.ref, err)
 	}
-	return err
+	return n, err
 }
 
+// append appends bytes, of which the hash knows nothing.
+func (in *Ingest) append(p []byte) (int, error) {
+	in.content, in.contentBytes = "", 0
+	n, err := in.store(p)
+	in.grown(int64(n))
+	return n, err
+}
+
+// store is append but for what is noted of it.
 func (in *Ingest) store(p []byte) (int, error) {
 	if in.inSmall && len(in.small)+len(p) <= Small {
 		in.small = append(in.small, p...)

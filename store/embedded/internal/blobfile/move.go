@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"sync"
 
@@ -54,13 +55,12 @@ func (m *moving) prepare() (err error) {
 	if err := in.spill(); err != nil {
 		return err
 	}
-	info, err := in.file.Stat()
-	if err != nil {
+	if m.info, err = in.file.Stat(); err != nil {
 		return told(err)
 	}
-	if info.Size() != in.size {
+	if m.info.Size() != in.size {
 		in.decide(dropped)
-		return fmt.Errorf("the file has %d bytes, of %d that were written: %w", info.Size(), in.size, errdefs.ErrDataLoss)
+		return fmt.Errorf("the file has %d bytes, of %d that were written: %w", m.info.Size(), in.size, errdefs.ErrDataLoss)
 	}
 	in.startWriteBack()
 	return nil
@@ -104,6 +104,11 @@ func (p *publication) openShard(m *moving) (err error) {
 
 // rename gives a file its name.
 func (p *publication) rename(m *moving) error {
+	there, err := p.d.ingest.root.Lstat(m.in.name)
+	if err != nil || !os.SameFile(there, m.info) {
+		m.in.decide(dropped)
+		return fmt.Errorf("%s in %s is not the file that was written: %w", m.in.name, p.d.ingest.path, errdefs.ErrDataLoss)
+	}
 	info, err := m.shard.root.Lstat(m.place.hex)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

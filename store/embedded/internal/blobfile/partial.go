@@ -110,26 +110,11 @@ func (d *Dir) Expire(ctx context.Context, before time.Time, limit int) (n int, b
 			if !info.ModTime().Before(before) {
 				return nil
 			}
-			in := newIngest(d, name)
-			in.decide(dropped)
-			if err := d.claim(ctx, in); err != nil {
-				if errdefs.IsUnavailable(err) {
-					return nil
-				}
+			size, err := d.expire(ctx, name, before)
+			if err != nil || size < 0 {
 				return err
 			}
-			defer in.release()
-			info, err := d.ingest.root.Lstat(name) // it may have been written to before it was claimed
-			if errors.Is(err, fs.ErrNotExist) || err == nil && !info.ModTime().Before(before) {
-				return nil
-			}
-			if err != nil {
-				return told(err)
-			}
-			if err := d.removeIngest(name); err != nil {
-				return err
-			}
-			if n := done.add(info.Size()); n == limit {
+			if done.add(size) == limit {
 				return errEnough
 			}
 			return nil
@@ -144,6 +129,30 @@ func (d *Dir) Expire(ctx context.Context, before time.Time, limit int) (n int, b
 	}
 	n, bytes = done.get()
 	return n, bytes, err
+}
+
+// expire removes one file, unless it is open, and returns its size; negative if it stays
+// or was not there.
+func (d *Dir) expire(ctx context.Context, name string, before time.Time) (int64, error) {
+	in := newIngest(d, name)
+	in.decide(dropped) // others wait for it
+	switch err := d.claim(ctx, in); {
+	case errdefs.IsUnavailable(err):
+		return -1, nil
+	case err != nil:
+		return -1, err
+	}
+	defer in.release()
+	info, err := d.ingest.root.Lstat(name) // somebody may have had it just before
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return -1, nil
+	case err != nil:
+		return -1, told(err)
+	case !info.ModTime().Before(before):
+		return -1, nil
+	}
+	return info.Size(), d.removeIngest(name)
 }
 
 var errEnough = errors.New("enough")

@@ -3,6 +3,7 @@ package blobfile
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"sync/atomic"
 
 	"github.com/containerd/errdefs"
@@ -21,7 +22,7 @@ const groupSize = 64
 // ended; but a file that has replaced a blob stays. Files whose sync has failed, or that
 // of a directory, are removed, and their Ingests have ended: the kernel may have dropped
 // what was written, and would not say so again. All others are as before. Content that
-// was not verified is ErrFailedPrecondition.
+// was not verified is ErrFailedPrecondition, a file that somebody has changed ErrDataLoss.
 //
 // If the context ends, either its error is returned, or nil because all was done.
 func (d *Dir) Publish(ctx context.Context, files []*Ingest) error {
@@ -74,6 +75,7 @@ type publication struct {
 // moving is a file of a publication.
 type moving struct {
 	in       *Ingest
+	info     fs.FileInfo // of the file, before it was synced
 	place    place
 	shard    *folder
 	renamed  bool

@@ -112,13 +112,11 @@ func (in *Ingest) writeNote(n note) error {
 	}
 	_, err = f.Write(n.encode())
 	err = errors.Join(err, f.Close())
-	if err == nil {
-		if info, statErr := d.ingest.root.Lstat(name + noteSuffix); statErr == nil && info.IsDir() {
-			err = d.ingest.remove(name)
+	if err == nil && rename(d.ingest, tmp, d.ingest, name) != nil {
+		// A directory is in its place, say.
+		if err = d.ingest.remove(name); err == nil {
+			err = rename(d.ingest, tmp, d.ingest, name)
 		}
-	}
-	if err == nil {
-		err = rename(d.ingest, tmp, d.ingest, name)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("writing a sidecar: %w", told(err)), d.ingest.remove(tmp))

@@ -22,7 +22,7 @@ func free(f *os.File) (uint64, error) {
 	if err := again(func() error { return unix.Fstatfs(int(f.Fd()), &s) }); err != nil {
 		return 0, err
 	}
-	return s.Bavail * uint64(s.Frsize), nil
+	return s.Bavail * uint64(s.Frsize), nil //nolint:gosec // a size
 }
 
 func identify(info fs.FileInfo) (identity, bool) {

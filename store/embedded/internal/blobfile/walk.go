@@ -71,7 +71,7 @@ func (d *Dir) Strays(ctx context.Context, f func(Stray) error) error {
 	}
 	return d.use(func() error {
 		return d.each(ctx, d.ingest, "", func(name string, info fs.FileInfo) error {
-			what := ""
+			var what string
 			switch base, isNote := strings.CutSuffix(name, noteSuffix); {
 			case !info.Mode().IsRegular():
 				what = notA(info, "a regular file")
