@@ -26,7 +26,7 @@ const (
 // the reason: nobody's attachment may keep an image from being copied.
 func (l *loader) attached(ctx context.Context) error {
 	tags, err := l.ahead.digestTags(ctx)
-	if err != nil {
+	if err != nil && !errdefs.IsNotFound(err) { // a place that knows no names has none
 		return fmt.Errorf("listing the names at the source: %w", err)
 	}
 	known := map[digest.Digest]bool{}

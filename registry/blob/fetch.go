@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -41,7 +42,7 @@ func (r *Repository) FetchTo(ctx context.Context, desc ocispec.Descriptor, file 
 	if err := f.run(ctx, from); err != nil {
 		return src.failed(err)
 	}
-	return nil
+	return check.Finish()
 }
 
 // fetch is one download into a file.
@@ -50,31 +51,36 @@ type fetch struct {
 	file  File
 	check *verify.Verifier // has seen the beginning of the file
 	buf   []byte
+
+	moved  int64 // by streams
+	waited time.Duration
 }
 
 func (f *fetch) run(ctx context.Context, from int64) error {
 	if err := f.hash(ctx, from); err != nil {
 		return err
 	}
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	first, several, err := f.src.begin(inner, from)
+	first, tried, err := f.src.try(ctx, from)
 	if err != nil {
 		return err
 	}
-	if several {
-		err := f.ranges(inner, cancel, first)
-		if err == nil {
-			return f.check.Finish()
-		}
+	if !tried {
+		return f.stream(first)
+	}
+	defer f.src.repo.large.Add(-1)
+	if err := f.stream(first); err != nil {
+		return err
+	}
+	rest := newStream(ctx, f.src, first.end, f.src.desc.Size)
+	if n := f.src.ranges(f.moved, f.waited); n > 1 {
+		err := f.ranges(ctx, first.end, n)
 		if !errors.Is(err, errNoRanges) {
 			return err
 		}
-		first = newStream(ctx, f.src, f.check.Seen(), f.src.desc.Size)
-		first.whole = true
+		rest = newStream(ctx, f.src, f.check.Seen(), f.src.desc.Size)
+		rest.whole = true
 	}
-	defer first.close()
-	return f.stream(first)
+	return f.stream(rest)
 }
 
 // hash reads the file up to a byte that was written.
@@ -94,10 +100,14 @@ func (f *fetch) hash(ctx context.Context, to int64) error {
 	return nil
 }
 
-// stream writes and hashes what is left as it comes.
+// stream writes and hashes what a stream has as it comes.
 func (f *fetch) stream(s *stream) error {
+	defer s.close()
 	for {
+		began := time.Now()
 		n, err := s.Read(f.buf)
+		f.waited += time.Since(began)
+		f.moved += int64(n)
 		if _, err := f.file.WriteAt(f.buf[:n], f.check.Seen()); err != nil {
 			return err
 		}
@@ -105,7 +115,7 @@ func (f *fetch) stream(s *stream) error {
 			return err
 		}
 		if errors.Is(err, io.EOF) {
-			return f.check.Finish()
+			return nil
 		}
 		if err != nil {
 			return err
@@ -124,18 +134,19 @@ type filePiece struct {
 const ahead = 4
 
 // ranges reads the rest by several ranges at once, and hashes behind them. After an
-// error the verifier has seen a beginning of the file that is whole. cancel ends ctx,
-// which is that of the first range's request.
-func (f *fetch) ranges(ctx context.Context, cancel context.CancelFunc, first *stream) error {
-	opts := f.src.repo.opts
+// error the verifier has seen a beginning of the file that is whole.
+func (f *fetch) ranges(ctx context.Context, from int64, many int) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	group, within := errgroup.WithContext(ctx)
-	group.SetLimit(opts.Ranges)
-	queue := make(chan *filePiece, ahead*opts.Ranges)
-	bufs := make(chan []byte, opts.Ranges)
+	group.SetLimit(many)
+	queue := make(chan *filePiece, ahead*many)
+	bufs := make(chan []byte, many)
 	go func() {
 		defer close(queue)
-		for n, s := 0, first; s != nil; n, s = n+1, f.src.after(within, s, n+1) {
-			p := &filePiece{stream: s, done: make(chan struct{})}
+		for n, at := 0, from; at < f.src.desc.Size; n++ {
+			p := &filePiece{stream: f.src.rangeAt(within, at, n, many), done: make(chan struct{})}
+			at = p.stream.end
 			group.Go(func() error { return p.run(f.file, bufs) })
 			select {
 			case queue <- p:
@@ -156,16 +167,6 @@ func (f *fetch) ranges(ctx context.Context, cancel context.CancelFunc, first *st
 		failed = err
 	}
 	return failed
-}
-
-// after returns the range after that of s, the nth one, or nil if there is none.
-func (s *source) after(ctx context.Context, before *stream, n int) *stream {
-	if before.end == s.desc.Size {
-		return nil
-	}
-	out := newStream(ctx, s, before.end, min(before.end+s.repo.opts.rangeSize(n), s.desc.Size))
-	out.only = true
-	return out
 }
 
 // follow waits until a range is written, and hashes it.

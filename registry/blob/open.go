@@ -38,13 +38,10 @@ func (r *Repository) Open(ctx context.Context, desc ocispec.Descriptor, from int
 func (s *source) open(ctx context.Context, from int64) (io.ReadCloser, error) {
 	out := &reader{src: s}
 	ctx, out.cancel = context.WithCancel(ctx)
-	first, several, err := s.begin(ctx, from)
-	if err != nil {
+	var err error
+	if out.in, err = s.begin(ctx, from); err != nil {
 		out.cancel()
 		return nil, s.failed(err)
-	}
-	if out.in = first; several {
-		out.in = newRanged(ctx, s, first)
 	}
 	return out, nil
 }
@@ -68,29 +65,6 @@ func (s *source) failed(err error) error {
 		return fmt.Errorf("reading blob %s of %s from %s: %w", s.desc.Digest, s.repo, quoteURL(s.foreign), err)
 	}
 	return fmt.Errorf("reading blob %s of %s: %w", s.desc.Digest, s.repo, err)
-}
-
-// begin asks for the first bytes and decides how the rest is read: as the stream that
-// it returns, or by several ranges, of which the stream is the first.
-func (s *source) begin(ctx context.Context, from int64) (first *stream, several bool, err error) {
-	opts, size := s.repo.opts, s.desc.Size
-	first = newStream(ctx, s, from, size)
-	if from == size && size > 0 {
-		return first, false, nil // there is nothing to ask for
-	}
-	several = opts.Ranges > 1 && size > opts.RangesAbove && size-from > opts.RangeSize
-	if several {
-		first.end = from + opts.rangeSize(0)
-	}
-	if err := first.connect(); err != nil {
-		return nil, false, err
-	}
-	if several && first.part != nil && first.part.end <= first.end {
-		first.only = true
-		return first, true, nil
-	}
-	first.end = size
-	return first, false, nil
 }
 
 // input is what a reader reads from.

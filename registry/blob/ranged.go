@@ -17,9 +17,10 @@ type ranged struct {
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
 
+	many   int      // ranges at once
 	ranges []*piece // that were begun, in order
 	begun  int      // how many ever were
-	newest *stream  // the one of the last of them
+	next   int64    // where the next one begins
 	at     int64    // what was given out
 	now    *slab    // that is being given out
 	spare  []chan []byte
@@ -35,34 +36,36 @@ type piece struct {
 	err    error       // why it ended early; to be read when slabs is closed
 }
 
-// newRanged returns a reader of the bytes from first on, which is a range of them
-// that was answered.
-func newRanged(ctx context.Context, src *source, first *stream) *ranged {
-	r := &ranged{src: src, outer: ctx, at: first.at}
+// newRanged returns a reader of the bytes from an offset on, by so many ranges at once,
+// which the registry is known to answer with.
+func newRanged(ctx context.Context, src *source, from int64, many int) *ranged {
+	r := &ranged{src: src, outer: ctx, many: many, at: from, next: from}
 	r.ctx, r.cancel = context.WithCancel(ctx)
-	first.ctx = r.ctx
-	r.begin(first)
 	r.fill()
 	return r
 }
 
-// rangeSize returns the size of the nth range. The first ones are smaller, so that
-// they do not all end at once, which would need twice the memory.
-func (o Options) rangeSize(n int) int64 {
-	if n < o.Ranges {
-		return max(o.RangeSize*int64(n+1)/int64(o.Ranges), 1)
+// rangeSize returns the size of the nth range, if so many are read at once. The first
+// ones are smaller, so that they do not all end at once, which would need twice the
+// memory.
+func (o Options) rangeSize(n, many int) int64 {
+	if n < many {
+		return max(o.RangeSize*int64(n+1)/int64(many), 1)
 	}
 	return o.RangeSize
 }
 
+// rangeAt returns the nth range, which begins at an offset.
+func (s *source) rangeAt(ctx context.Context, at int64, n, many int) *stream {
+	out := newStream(ctx, s, at, min(at+s.repo.opts.rangeSize(n, many), s.desc.Size))
+	out.only = true
+	return out
+}
+
 // fill begins ranges until as many as are wanted are on their way.
 func (r *ranged) fill() {
-	for len(r.ranges) < r.src.repo.opts.Ranges {
-		s := r.src.after(r.ctx, r.newest, r.begun)
-		if s == nil {
-			return
-		}
-		r.begin(s)
+	for len(r.ranges) < r.many && r.next < r.src.desc.Size {
+		r.begin(r.src.rangeAt(r.ctx, r.next, r.begun, r.many))
 	}
 }
 
@@ -76,7 +79,7 @@ func (r *ranged) begin(s *stream) {
 	}
 	r.ranges = append(r.ranges, p)
 	r.begun++
-	r.newest = s
+	r.next = s.end
 	r.wait.Go(func() { p.run(r.ctx, r.src.repo.opts.Window) })
 }
 

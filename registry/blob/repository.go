@@ -50,9 +50,12 @@ type Clients struct {
 
 // Options say how blobs are moved. The zero value is usable.
 type Options struct {
-	// Ranges is how many ranges of one blob are asked for at once. Zero is 6; 1 and
-	// below zero is one stream for every blob.
+	// Ranges is how many ranges are asked for at once, by all large blobs that are read
+	// together. Zero is 8; 1 and below zero is one stream for every blob.
 	Ranges int
+	// FastEnough is the rate in bytes a second at which one stream of a large blob is
+	// left alone. Zero is 100 MB/s; below zero none is.
+	FastEnough int64
 	// RangeSize is the size of a range in bytes. Zero is 8 MiB.
 	RangeSize int64
 	// RangesAbove is the size in bytes above which a blob is read by ranges. Zero is
@@ -88,6 +91,7 @@ type Repository struct {
 	// not the upload without a mount.
 	noMount atomic.Bool
 	posts   posts
+	large   atomic.Int32 // large blobs that are being read
 }
 
 // New returns the repository of that name of the registry at base, an http or https
@@ -115,7 +119,10 @@ func New(base *url.URL, name string, clients Clients, opts Options) (*Repository
 // filled returns the options with what zero stands for.
 func (o Options) filled() Options {
 	if o.Ranges == 0 {
-		o.Ranges = 6
+		o.Ranges = 8
+	}
+	if o.FastEnough == 0 {
+		o.FastEnough = 100_000_000
 	}
 	if o.RangeSize <= 0 {
 		o.RangeSize = 8 << 20

@@ -122,11 +122,15 @@ func (c *countedWriter) Write(p []byte) (int, error) {
 func (c *countedWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // repo returns a repository of the host, over connections of its own. No blob goes with
-// the request that begins its upload, unless opts say otherwise.
+// the request that begins its upload, and no stream is fast enough to be left alone,
+// unless opts say otherwise.
 func (s *host) repo(tb testing.TB, name string, opts Options) *Repository {
 	tb.Helper()
 	if opts.PostUpTo == 0 {
 		opts.PostUpTo = -1
+	}
+	if opts.FastEnough == 0 {
+		opts.FastEnough = -1
 	}
 	pool := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
 	tb.Cleanup(pool.CloseIdleConnections)
