@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/dhowhq/dhow/internal/testregistry/fault"
 	"github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/blob"
 	"github.com/dhowhq/dhow/registry/hosts"
@@ -54,25 +55,8 @@ func inTurn(answers ...http.HandlerFunc) http.HandlerFunc {
 }
 
 // breaksOff serves so many bytes of a body, and ends the connection.
-func breaksOff(n int, next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		next(&breaking{ResponseWriter: w, left: n}, r)
-	}
-}
-
-type breaking struct {
-	http.ResponseWriter
-	left int
-}
-
-func (b *breaking) Write(p []byte) (int, error) {
-	if len(p) < b.left {
-		b.left -= len(p)
-		return b.ResponseWriter.Write(p)
-	}
-	_, _ = b.ResponseWriter.Write(p[:b.left])
-	_ = http.NewResponseController(b.ResponseWriter).Flush()
-	panic(http.ErrAbortHandler)
+func breaksOff(n int64, next http.HandlerFunc) http.HandlerFunc {
+	return fault.New(next, fault.Fault{CutAnswer: n}).ServeHTTP
 }
 
 // noted is a handler, and the Range header of each request with its path's end.

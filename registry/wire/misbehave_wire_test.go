@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/dhowhq/dhow/internal/testregistry/fault"
 	client "github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/blob"
 	"github.com/dhowhq/dhow/registry/wire"
@@ -51,13 +52,11 @@ func TestB90toB92(t *testing.T) {
 func TestB93toB96(t *testing.T) {
 	t.Parallel()
 	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-	stops := func(n int) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", fmt.Sprint(len(content)))
-			_, _ = w.Write(content[:n])
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		}
+	stops := fault.New(http.HandlerFunc(all), fault.Fault{StallAnswer: 1000}).ServeHTTP
+	nothing := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
 	}
 	drips := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
@@ -83,12 +82,12 @@ func TestB93toB96(t *testing.T) {
 	}
 	runMisbehaviours(t, []misbehaviour{
 		{name: "B93 no header", registry: http.HandlerFunc(hangs), do: get("v1"), kind: context.DeadlineExceeded, says: []string{"gave up after attempt 5"}, requests: 5, elapsed: 5*30*time.Second + allAttempts},
-		{name: "B93 a body that stops, and goes on when it is asked for again", registry: inTurn(stops(1000), all), do: pull, requests: 2, elapsed: time.Minute},
-		{name: "B93 a body that stops for good", registry: inTurn(stops(1000), hangs), do: pull, kind: context.DeadlineExceeded, requests: 6, elapsed: time.Minute + 5*30*time.Second + allAttempts},
+		{name: "B93 a body that stops, and goes on when it is asked for again", registry: inTurn(stops, all), do: pull, requests: 2, elapsed: time.Minute},
+		{name: "B93 a body that stops for good", registry: inTurn(stops, hangs), do: pull, kind: context.DeadlineExceeded, requests: 6, elapsed: time.Minute + 5*30*time.Second + allAttempts},
 		{name: "B93 a byte a second", registry: inTurn(drips, all), do: pull, requests: 2, elapsed: time.Minute},
-		{name: "B93 the caller wants no more", registry: stops(1000), do: soon, kind: context.Canceled, requests: 1, elapsed: 10 * time.Second},
+		{name: "B93 the caller wants no more", registry: http.HandlerFunc(stops), do: soon, kind: context.Canceled, requests: 1, elapsed: 10 * time.Second},
 		{name: "B94 a break every 64 KiB", registry: breaksOff(64<<10, all), do: pull, requests: 16},
-		{name: "B94 nothing but breaks", registry: breaksOff(0, all), do: pull, kind: unavailable, says: []string{"5 tries in a row"}, requests: 6, elapsed: 1500 * time.Millisecond},
+		{name: "B94 nothing but breaks", registry: http.HandlerFunc(nothing), do: pull, kind: unavailable, says: []string{"5 tries in a row"}, requests: 6, elapsed: 1500 * time.Millisecond},
 		{name: "B94 a piece of an upload breaks", registry: uploads(map[string]http.HandlerFunc{"PATCH 1": half}), opts: inPieces, do: push, requests: 20},
 		{name: "B95 a manifest that is encoded", registry: say(200, "\x1f\x8b", "Content-Encoding: gzip"), do: get("v1"), kind: unavailable, says: []string{"identity"}, requests: 1},
 		{name: "B95 a layer that is encoded", registry: say(200, "\x1f\x8b", "Content-Encoding: gzip"), do: pull, kind: unavailable, says: []string{"identity"}, requests: 1},

@@ -1,23 +1,23 @@
 package registry_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/copy"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/internal/testregistry"
+	"github.com/dhowhq/dhow/internal/testregistry/fault"
 	client "github.com/dhowhq/dhow/registry"
 	"github.com/dhowhq/dhow/registry/hosts"
 	"github.com/dhowhq/dhow/transport"
@@ -25,21 +25,11 @@ import (
 	"github.com/dhowhq/dhow/transport/registry"
 )
 
-// damaging serves a registry's content, with another last byte of each layer.
-func damaging(h http.Handler, layers ...ocispec.Descriptor) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, l := range layers {
-			if strings.HasSuffix(r.URL.Path, l.Digest.String()) && r.Method == http.MethodGet {
-				rec := httptest.NewRecorder()
-				h.ServeHTTP(rec, r)
-				data := rec.Body.Bytes()
-				data[len(data)-1]++
-				_, _ = io.Copy(w, bytes.NewReader(data))
-				return
-			}
-		}
-		h.ServeHTTP(w, r)
-	})
+// damaging serves a registry's content, with another first byte of layers.
+func damaging(h http.Handler, layers []ocispec.Descriptor) http.Handler {
+	return fault.New(h, fault.Fault{Damage: true, Of: func(d digest.Digest) bool {
+		return slices.ContainsFunc(layers, func(l ocispec.Descriptor) bool { return l.Digest == d })
+	}})
 }
 
 // TestMirrorThatDamages copies by way of a mirror whose layers are not what they are
@@ -69,7 +59,7 @@ func TestMirrorThatDamages(t *testing.T) {
 		for _, to := range []string{"layout", "registry"} {
 			t.Run(row.name+" to a "+to, func(t *testing.T) {
 				t.Parallel()
-				mirror, home := serve(t, damaging(store, row.mirror...)), serve(t, damaging(store, row.home...))
+				mirror, home := serve(t, damaging(store, row.mirror)), serve(t, damaging(store, row.home))
 				src, err := registry.OpenSource(t.Context(), home.ref(t, "team/app:1"), registry.Options{Client: mirrored(t, home, mirror)})
 				if err != nil {
 					t.Fatal(err)
