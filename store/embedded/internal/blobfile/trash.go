@@ -139,16 +139,26 @@ func (d *Dir) syncTrashed() error {
 		d.mu.Lock()
 		delete(d.trashed, shards[i].dir()) // before: who comes meanwhile is synced next time
 		d.mu.Unlock()
-		shard, err := d.openShard(shards[i])
+		err := d.syncShard(shards[i])
 		if err != nil {
-			return err
+			d.mu.Lock()
+			d.trashed[shards[i].dir()] = shards[i]
+			d.mu.Unlock()
 		}
-		defer shard.close()
-		if err := d.ops.syncDir(shard.file); err != nil {
-			return fmt.Errorf("syncing the directory %s: %w", shard.path, told(err))
-		}
-		return nil
+		return err
 	})
+}
+
+func (d *Dir) syncShard(p place) error {
+	shard, err := d.openShard(p)
+	if err != nil {
+		return err
+	}
+	defer shard.close()
+	if err := d.ops.syncDir(shard.file); err != nil {
+		return fmt.Errorf("syncing the directory %s: %w", shard.path, told(err))
+	}
+	return nil
 }
 
 func (d *Dir) empty(ctx context.Context, done *tally) error {
