@@ -55,7 +55,7 @@ type Client struct {
 }
 
 // blobWindow is the memory in bytes that all downloads by ranges share.
-const blobWindow = 24 << 20
+const blobWindow = 20 << 20
 
 // NewClient returns a client. Options that contradict themselves are
 // errdefs.ErrInvalidArgument.

@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -77,7 +78,8 @@ func (r *Repository) session(resp *http.Response) (*session, error) {
 	if resp.Request != nil && resp.Request.URL != nil {
 		s.location = resp.Request.URL // a redirect may have led there
 	}
-	return s, s.move(resp)
+	err := s.move(resp)
+	return s, err
 }
 
 // posts is what is known of whether a registry takes a blob with the request that
@@ -112,9 +114,7 @@ func (p *push) whole(ctx context.Context, query url.Values) (s *session, done bo
 		return nil, false, err
 	}
 	all := url.Values{"digest": {string(p.content.desc.Digest)}}
-	for key, values := range query {
-		all[key] = values
-	}
+	maps.Copy(all, query)
 	s = &session{repo: p.repo, location: p.repo.uploads(all)}
 	resp, err := p.send(ctx, s, http.MethodPost, p.content.desc.Size, "")
 	if err != nil {

@@ -23,8 +23,11 @@ type trial struct {
 // begin asks for the first bytes. What it returns reads all from there on.
 func (s *source) begin(ctx context.Context, from int64) (input, error) {
 	first, tried, err := s.try(ctx, from)
-	if err != nil || !tried {
-		return first, err
+	switch {
+	case err != nil:
+		return nil, err
+	case !tried:
+		return first, nil
 	}
 	return &trial{ctx: ctx, src: s, first: first}, nil
 }
@@ -37,18 +40,19 @@ func (s *source) try(ctx context.Context, from int64) (first *stream, tried bool
 	if from == size && size > 0 {
 		return first, false, nil // there is nothing to ask for
 	}
-	if opts.Ranges > 1 && size > opts.RangesAbove && size-from > opts.RangeSize {
-		first.end = from + max(opts.RangeSize/2, 1)
+	if opts.Ranges < 2 || size <= opts.RangesAbove || size-from <= opts.RangeSize {
+		err = first.connect()
+		return first, false, err
 	}
-	if err := first.connect(); err != nil {
-		return nil, false, err
-	}
-	if first.end < size && first.part != nil && first.part.end <= first.end {
-		s.repo.large.Add(1)
+	first.end = from + max(opts.RangeSize/2, 1)
+	s.repo.large.Add(1)
+	err = first.connect()
+	if err == nil && first.part != nil && first.part.end <= first.end {
 		return first, true, nil
 	}
+	s.repo.large.Add(-1)
 	first.end = size
-	return first, false, nil
+	return first, false, err
 }
 
 // Read implements io.Reader.

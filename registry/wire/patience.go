@@ -49,7 +49,7 @@ type silentError struct{}
 func (*silentError) Error() string { return "timeout awaiting response headers" }
 
 // Is makes it a context.DeadlineExceeded.
-func (*silentError) Is(target error) bool { return target == context.DeadlineExceeded } //nolint:errorlint // that is what Is is for
+func (*silentError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // Timeout implements net.Error's.
 func (*silentError) Timeout() bool { return true }
