@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/dhowhq/dhow/registry/wire"
 )
 
 // stream reads the bytes [at, end) of a blob, over as many answers as it takes. One
@@ -21,6 +23,7 @@ type stream struct {
 	// whole is set when the registry does not answer with ranges.
 	whole bool
 
+	began int64 // where the answer that is read, or was read last, began
 	broke int64 // where it broke off last
 	tries int   // in a row that began there
 	cause error // of the last break
@@ -86,6 +89,7 @@ func (s *stream) connect() error {
 		start, end = 0, s.src.desc.Size
 	}
 	p, err := s.src.ask(s.ctx, start, end)
+	s.began = s.at
 	switch {
 	case errors.Is(err, errNoRanges) && !s.only && !s.whole:
 		s.whole = true
@@ -119,12 +123,20 @@ func (s *stream) skip() error {
 
 // interrupt gives an answer up that broke off.
 func (s *stream) interrupt(cause error) {
-	if s.broke != s.at {
-		s.broke, s.tries = s.at, 0
+	if s.broke != s.at && !s.trickled(cause) {
+		s.tries = 0
 	}
+	s.broke = s.at
 	s.tries++
 	s.cause = cause
 	s.close()
+}
+
+// trickled reports whether all that came of an answer was too little for a window, so
+// that it is no progress: at a byte now and then it would go on for years.
+func (s *stream) trickled(cause error) bool {
+	stalled, ok := errors.AsType[*wire.StalledError](cause)
+	return ok && s.at-s.began <= stalled.Bytes
 }
 
 // close closes the answer that is being read.

@@ -27,7 +27,13 @@ func (w way) Do(req *http.Request) (*http.Response, error) {
 // wired returns a repository that is asked through package wire.
 func (s *host) wired(t *testing.T, name string, opts Options) *Repository {
 	t.Helper()
-	f := wire.New(wire.Options{})
+	return s.wiredBy(t, wire.Options{}, name, opts)
+}
+
+// wiredBy is wired with options of package wire.
+func (s *host) wiredBy(t *testing.T, by wire.Options, name string, opts Options) *Repository {
+	t.Helper()
+	f := wire.New(by)
 	t.Cleanup(f.Close)
 	origin, err := wire.OriginOf(s.url)
 	if err != nil {
