@@ -47,6 +47,9 @@ func TestDownloadCut(t *testing.T) {
 				t.Fatalf("%s: pulled %d bytes after %d cuts, %v", what, len(got), counts.Faults, err)
 			}
 			wantMoved(t, what, counts.Received(), desc)
+			if name != "olareg" {
+				continue
+			}
 			file := &memory{}
 			if err := r.FetchTo(t.Context(), desc, file, 0); err != nil || !bytes.Equal(file.data, data) {
 				t.Errorf("%s, into a file: %d bytes, %v", what, len(file.data), err)

@@ -19,7 +19,7 @@ import (
 // for ever: a byte now and then is no progress.
 func TestProcessStalled(t *testing.T) {
 	t.Parallel()
-	const window = 300 * time.Millisecond
+	const window = 200 * time.Millisecond
 	behind := fault.To(process.Start(t, process.Plain).Host)
 	data, desc := random(10, 1<<20)
 	if _, err := serve(t, behind).repo(t, "team/app", Options{}).Push(t.Context(), desc, opener(data), PushOptions{}); err != nil {
