@@ -86,24 +86,39 @@ func TestKill(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
+	published, left := 0, 0
+	for ; rounds > 0; rounds -= 10 {
+		n, l := killInTurns(t, random, min(rounds, 10))
+		published, left = published+n, left+l
+	}
+	t.Logf("%d pieces were published, %d were partial when the process was killed; seed %d", published, left, seed)
+}
+
+// killInTurns does so in one directory, and returns how many pieces were published, and
+// were partial when the child was killed.
+func killInTurns(t *testing.T, random *rand.Rand, rounds int) (published, partial int) {
+	t.Helper()
 	dir := t.TempDir()
 	there := map[int]bool{} // contents that must be there
-	begin, left := 0, 0
+	begin := 0
 	for range rounds {
-		out := runAndKill(t, dir, begin, time.Duration(random.IntN(150))*time.Millisecond)
-		for _, line := range out {
+		for _, line := range runAndKill(t, dir, begin, time.Duration(random.IntN(150))*time.Millisecond) {
 			var n int
 			if _, err := fmt.Sscanf(line, "published %d", &n); err == nil {
 				there[n], there[n+1], there[n+2] = true, true, true
+				published += 3
+				begin = n + 3
 			}
 			if _, err := fmt.Sscanf(line, "trashing %d", &n); err == nil {
 				delete(there, n)
 			}
-			begin = max(begin, n+3)
 		}
-		left += checkKilled(t, dir, there, seed)
+		partial += checkKilled(t, dir, there)
 	}
-	t.Logf("%d pieces were published, %d were partial when the process was killed", len(there), left)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+	return published, partial
 }
 
 func runAndKill(t *testing.T, dir string, begin int, after time.Duration) []string {
@@ -134,26 +149,26 @@ func runAndKill(t *testing.T, dir string, begin int, after time.Duration) []stri
 }
 
 // checkKilled returns how many partial pieces there were.
-func checkKilled(t *testing.T, dir string, there map[int]bool, seed uint64) int {
+func checkKilled(t *testing.T, dir string, there map[int]bool) int {
 	t.Helper()
 	d := openDir(t, dir)
 	defer d.Close()
 	for n := range there {
 		data := content(n)
 		if err := d.Verify(t.Context(), digest.FromBytes(data), int64(len(data))); err != nil {
-			t.Errorf("seed %d, %d was published: %v", seed, n, err)
+			t.Errorf("%d was published: %v", n, err)
 		}
 	}
 	err := d.Walk(t.Context(), "", func(blob digest.Digest, size int64) error {
 		if err := d.Verify(t.Context(), blob, size); err != nil {
-			t.Errorf("seed %d, visible: %v", seed, err)
+			t.Errorf("visible: %v", err)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Error(err)
 	}
-	if err := d.Strays(t.Context(), func(s Stray) error { t.Errorf("seed %d, stray %+v", seed, s); return nil }); err != nil {
+	if err := d.Strays(t.Context(), func(s Stray) error { t.Errorf("stray %+v", s); return nil }); err != nil {
 		t.Error(err)
 	}
 	partial, err := d.Partial(t.Context())
