@@ -97,6 +97,5 @@ func (s *source) ranges(moved int64, waited time.Duration) int {
 	if opts.FastEnough > 0 && float64(moved) >= float64(opts.FastEnough)*waited.Seconds() {
 		return 1
 	}
-	together := int(max(s.repo.large.Load(), 1))
-	return (opts.Ranges + together - 1) / together
+	return opts.Ranges / int(max(s.repo.large.Load(), 1))
 }
