@@ -35,7 +35,7 @@ func (d *Dir) Create(ctx context.Context, ref string, algorithm digest.Algorithm
 	}
 	in := newIngest(d, nameOf(ref))
 	in.ref, in.algorithm, in.hash = ref, algorithm, algorithm.Hash()
-	err = d.use(func() error {
+	err = d.change(func() error {
 		if err := d.claim(ctx, in); err != nil {
 			return err
 		}
@@ -74,9 +74,7 @@ func (d *Dir) claim(ctx context.Context, in *Ingest) error {
 		if other == nil {
 			return nil
 		}
-		select {
-		case <-other.ended:
-		default:
+		if !other.Ended() {
 			return fmt.Errorf("it is being written: %w", errdefs.ErrUnavailable)
 		}
 		select {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/internal/durable"
@@ -34,15 +35,19 @@ const (
 type Options struct {
 	// Logger is told of what was swept, set aside, or could not be; nil: nobody.
 	Logger *slog.Logger
+	// ReadOnly has nothing made, removed or changed: what would do so is
+	// ErrFailedPrecondition, and a directory that is not there is one without files.
+	ReadOnly bool
 }
 
 // Dir is the files of one store. Its methods may be called concurrently. One Dir at a
 // time, in one process, is open on a root; who opens it sees to that.
 type Dir struct {
-	log  *slog.Logger
-	ops  operations
-	pump durable.Pump
-	bufs sync.Pool // of *[]byte, for hashing
+	log    *slog.Logger
+	sealed bool // for reading only
+	ops    operations
+	pump   durable.Pump
+	bufs   sync.Pool // of *[]byte, for hashing
 
 	base, blobs, ingest, trash, bad *folder
 
@@ -73,6 +78,7 @@ type operations struct {
 func Open(ctx context.Context, root *os.Root, opts Options) (*Dir, error) {
 	d := &Dir{
 		log:        opts.Logger,
+		sealed:     opts.ReadOnly,
 		ops:        operations{syncData: durable.SyncData, syncDir: durable.SyncDirFile, syncFS: syncFS, rename: rename},
 		bufs:       sync.Pool{New: func() any { b := make([]byte, hashChunk); return &b }},
 		algorithms: map[digest.Algorithm]*folder{},
@@ -103,17 +109,38 @@ func (d *Dir) openFolders(root *os.Root) error {
 		return err
 	}
 	for name, to := range map[string]**folder{blobsName: &d.blobs, ingestName: &d.ingest, trashName: &d.trash, badName: &d.bad} {
-		if *to, err = d.base.make(name); err != nil {
+		f, err := d.openFolder(name)
+		if err != nil {
 			return err
 		}
-		d.tighten(*to)
+		*to = f
 	}
 	return nil
+}
+
+// openFolder makes one of the directories, or returns nil if it is not there and may not
+// be made.
+func (d *Dir) openFolder(name string) (*folder, error) {
+	if !d.sealed {
+		f, err := d.base.make(name)
+		if err == nil {
+			d.tighten(f)
+		}
+		return f, err
+	}
+	f, err := d.base.open(name)
+	if errdefs.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // said above
+	}
+	return f, err
 }
 
 // tighten does so as far as it can: the directories of a file system that is read-only
 // are as they are.
 func (d *Dir) tighten(f *folder) {
+	if d.sealed {
+		return
+	}
 	if err := f.tighten(); err != nil {
 		d.log.Warn("a directory that others can use", "error", err)
 	}
@@ -121,6 +148,9 @@ func (d *Dir) tighten(f *folder) {
 
 // sweep removes what processes that ended have left and nobody will use.
 func (d *Dir) sweep(ctx context.Context) error {
+	if d.sealed {
+		return ctx.Err()
+	}
 	d.sweepIngest()
 	short, cancel := context.WithTimeout(ctx, sweepTime)
 	defer cancel()

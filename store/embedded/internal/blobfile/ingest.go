@@ -70,6 +70,16 @@ type Ingest struct {
 // Ref is the one that was given to Create.
 func (in *Ingest) Ref() string { return in.ref }
 
+// Ended reports whether the Ingest has ended.
+func (in *Ingest) Ended() bool {
+	select {
+	case <-in.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Offset is how many bytes there are.
 func (in *Ingest) Offset() int64 { return in.offset.Load() }
 

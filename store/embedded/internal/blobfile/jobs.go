@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+
+	"github.com/containerd/errdefs"
 )
 
 // use runs a job in the caller's goroutine; the folders stay open for as long.
@@ -15,9 +17,27 @@ func (d *Dir) use(job func() error) error {
 	return job()
 }
 
-// do runs a job and waits for it as long as the context lasts. The job goes on after
-// that, and so looks at the context itself, and cleans up.
+// change is use for a job that writes.
+func (d *Dir) change(job func() error) error {
+	if err := d.checkUnsealed(); err != nil {
+		return err
+	}
+	return d.use(job)
+}
+
+func (d *Dir) checkUnsealed() error {
+	if d.sealed {
+		return fmt.Errorf("writing to %s, which is open for reading only: %w", d.base.root.Name(), errdefs.ErrFailedPrecondition)
+	}
+	return nil
+}
+
+// do runs a job that writes, and waits for it as long as the context lasts. The job goes
+// on after that, and so looks at the context itself, and cleans up.
 func (d *Dir) do(ctx context.Context, job func() error) error {
+	if err := d.checkUnsealed(); err != nil {
+		return err
+	}
 	if err := d.startJob(); err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (d *Dir) eachIngest(ctx context.Context, f func(name string, info fs.FileIn
 // Abort removes what was written under a ref. One that is open is ErrUnavailable, none
 // ErrNotFound.
 func (d *Dir) Abort(ctx context.Context, ref string) error {
-	err := d.use(func() error {
+	err := d.change(func() error {
 		in := newIngest(d, nameOf(ref))
 		in.decide(dropped) // others wait for it
 		if err := d.claim(ctx, in); err != nil {

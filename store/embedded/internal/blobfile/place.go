@@ -45,6 +45,9 @@ func (d *Dir) algorithm(a digest.Algorithm, open func(*folder, string) (*folder,
 	if known != nil {
 		return known, nil
 	}
+	if d.blobs == nil {
+		return nil, fmt.Errorf("no directory %s: %w", blobsName, errdefs.ErrNotFound)
+	}
 	f, err := open(d.blobs, string(a))
 	if err != nil {
 		return nil, err

@@ -236,9 +236,7 @@ func TestFailuresOfPublish(t *testing.T) {
 			}
 			var kept []*Ingest
 			for _, in := range files {
-				select {
-				case <-in.ended:
-				default:
+				if !in.Ended() {
 					kept = append(kept, in)
 				}
 			}

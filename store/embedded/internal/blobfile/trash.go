@@ -19,7 +19,7 @@ func (d *Dir) SetAside(blob digest.Digest) error {
 	if err != nil {
 		return err
 	}
-	return d.use(func() error {
+	return d.change(func() error {
 		shard, err := d.openShard(p)
 		if err != nil {
 			return d.noBlob(p, err)
@@ -68,7 +68,7 @@ func (d *Dir) Trash(blobs []digest.Digest) error {
 		places[i] = p
 	}
 	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.blob, b.blob) })
-	return d.use(func() error {
+	return d.change(func() error {
 		for len(places) > 0 {
 			n := 1
 			for n < len(places) && places[n].dir() == places[0].dir() {

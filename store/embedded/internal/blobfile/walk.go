@@ -150,6 +150,9 @@ func (d *Dir) walkAlgorithm(ctx context.Context, dir *folder, algorithm digest.A
 
 // each calls f with the entries of a directory in the order of their names, from one on.
 func (d *Dir) each(ctx context.Context, dir *folder, first string, f func(name string, info fs.FileInfo) error) error {
+	if dir == nil {
+		return ctx.Err()
+	}
 	file, err := dir.root.Open(".")
 	if err != nil {
 		return fmt.Errorf("reading the directory %s: %w", dir.path, told(err))
