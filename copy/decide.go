@@ -257,8 +257,13 @@ func (d *decider) takes(mediaType string) bool {
 	return len(d.acc.Types) == 0 || slices.Contains(d.acc.Types, mediaType)
 }
 
-// blob plans a config, a layer or an opaque entry of a list.
+// blob plans a config, a layer or an opaque entry of a list, unless it is a layer that
+// the destination is not given.
 func (d *decider) blob(parent *image.Node, e image.Edge, desc ocispec.Descriptor, converted []byte) NodeKey {
+	if d.acc.NoForeign != "" && e.Role == image.RoleLayer && isForeign(desc.MediaType) && len(desc.URLs) > 0 {
+		d.leave(&image.Node{Desc: desc, Role: e.Role, Parent: parent.Desc.Digest, Index: e.Index}, Skipped, d.acc.NoForeign)
+		return NodeKey{desc.Digest, false}
+	}
 	op := Op{
 		Node:     transport.Node{Desc: desc, Role: e.Role, Index: e.Index},
 		Action:   Copied,

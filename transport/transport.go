@@ -158,6 +158,9 @@ type Accepts struct {
 	// NoSignatures is the reason why it cannot hold simple signatures; empty if
 	// it can.
 	NoSignatures string
+	// NoForeign is the reason why it is not given layers whose licence forbids to
+	// hand them on, and which are had from their URLs; empty if it is.
+	NoForeign string
 	// Pinned is the digest that the destination's reference demands; empty if
 	// none.
 	Pinned digest.Digest

@@ -56,6 +56,7 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	f.source.registry.addForeign()
 	group(cmd, sourceGroup, f.source.registry.flags)
 	f.dest.registry.addSide("dest-")
+	f.dest.registry.addSendForeign()
 	group(cmd, destGroup, f.dest.registry.flags)
 	group(cmd, registriesGroup, f.registries())
 	group(cmd, "How, and what is said of it", f.how())

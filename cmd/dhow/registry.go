@@ -25,7 +25,7 @@ func registryOptions(ctx context.Context, s settings) (registry.Options, error) 
 	c, err := s.client(ctx)
 	return registry.Options{
 		Client: c, MountFrom: s.registry.mountFrom, Limits: s.limits,
-		Verify: s.registry.blobs,
+		Verify: s.registry.blobs, IncludeForeign: s.registry.egress.foreign,
 	}, err
 }
 

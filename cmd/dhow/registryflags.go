@@ -102,9 +102,14 @@ func (s *registrySettings) addTLS() {
 	s.flags.StringVar(&s.certDir, s.prefix+"cert-dir", "", "the `DIR` with the certificates")
 }
 
-// addForeign defines the flag for layers that are elsewhere, which only a source has.
+// addForeign defines the flag for layers that are elsewhere, of a source.
 func (s *registrySettings) addForeign() {
 	s.flags.BoolVar(&s.egress.foreign, "include-foreign", false, "copy layers that the source lacks from the URLs that its manifests have for them")
+}
+
+// addSendForeign defines the flag for such layers of a destination.
+func (s *registrySettings) addSendForeign() {
+	s.flags.BoolVar(&s.egress.foreign, s.prefix+"include-foreign", false, "send nondistributable layers that have URLs to the destination's registry as well")
 }
 
 // given reports whether a flag was given; the name is without the prefix.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/copy"
@@ -29,8 +30,14 @@ func eleven(s *testimage.Store) ocispec.Descriptor {
 // push writes an image of a store to a registry, by way of a layout.
 func push(t *testing.T, s *testimage.Store, root ocispec.Descriptor, to *host, name string) {
 	t.Helper()
+	pushWith(t, s, root, to, name, registry.Options{})
+}
+
+func pushWith(t *testing.T, s *testimage.Store, root ocispec.Descriptor, to *host, name string, how registry.Options) {
+	t.Helper()
 	src := openLayout(t, s, root)
-	dst, err := registry.OpenDestination(t.Context(), to.ref(t, name), registry.Options{Client: newClient(t)})
+	how.Client = newClient(t)
+	dst, err := registry.OpenDestination(t.Context(), to.ref(t, name), how)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,6 +230,32 @@ func TestAttached(t *testing.T) {
 			rec = between(t, from, "a:1", to, "b:2", copy.Options{}, registry.Options{})
 			if n := rec.Totals.Descriptors[copy.Copied]; n < 1 || n > 3 {
 				t.Errorf("the late referrer: %s", fmt.Sprint(rec.Totals))
+			}
+		})
+	}
+}
+
+// TestForeignLayersAreNotSentUnasked keeps layers from a registry that are to be had
+// from their URLs. Distribution takes no manifest with URLs that it was not told of.
+func TestForeignLayersAreNotSentUnasked(t *testing.T) {
+	for name, how := range map[string]registry.Options{"unasked": {}, "asked": {IncludeForeign: true}} {
+		t.Run(name, func(t *testing.T) {
+			from, to := serve(t, servers["ggcr"](t)), serve(t, servers["ggcr"](t))
+			var s testimage.Store
+			layer := s.Put("application/vnd.oci.image.layer.nondistributable.v1.tar", []byte("of others"))
+			layer.URLs = []string{"https://example.com/layer"}
+			im := s.JSON(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+				Config: s.JSON(ocispec.MediaTypeImageConfig, ocispec.Image{}), Layers: []ocispec.Descriptor{layer},
+			})
+			pushWith(t, &s, im, from, "a:1", registry.Options{IncludeForeign: true})
+			rec := between(t, from, "a:1", to, "b:1", plain, how)
+			want := map[bool]copy.Action{false: copy.Skipped, true: copy.Copied}[how.IncludeForeign]
+			if !slices.ContainsFunc(rec.Entries, func(e copy.Entry) bool { return e.Digest == layer.Digest && e.Action == want }) {
+				t.Errorf("%+v", rec.Entries)
+			}
+			if rec.Root.Digest != im.Digest {
+				t.Errorf("the root is %s", rec.Root.Digest)
 			}
 		})
 	}

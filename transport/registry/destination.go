@@ -26,6 +26,9 @@ type Options struct {
 	// MountFrom is a name whose repository has the blobs, so that they need not move
 	// if the same server has it; zero if none is known.
 	MountFrom ref.Reference
+	// IncludeForeign has a destination take layers whose licence forbids to hand them
+	// on, and which are had from their URLs.
+	IncludeForeign bool
 	// Verify says who verifies the bytes of blobs.
 	Verify blob.Verify
 	// Limits bound the documents that are written.
@@ -76,13 +79,17 @@ func OpenDestination(ctx context.Context, r Reference, opts Options) (*Destinati
 	return d, nil
 }
 
-// Accepts says that a registry has no simple signatures, and what digest the
-// reference demands. Which types it takes is found out by sending them.
+// Accepts says that a registry has no simple signatures, what digest the reference
+// demands, and whether foreign layers are to be sent. Which types it takes is found out by sending them.
 func (d *Destination) Accepts() transport.Accepts {
-	return transport.Accepts{
+	a := transport.Accepts{
 		NoSignatures: "a registry keeps simple signatures in other places, which are not supported yet",
 		Pinned:       d.ref.Name.Digest(),
 	}
+	if !d.opts.IncludeForeign {
+		a.NoForeign = "a nondistributable layer is had from its URLs, and not sent to a registry unasked"
+	}
+	return a
 }
 
 // Has answers for roots: a manifest that a registry has came after all that is
