@@ -37,30 +37,38 @@ func TestDamagedSource(t *testing.T) {
 			wantNone(t, filepath.Join(dir, "blobs", d.Algorithm().String(), d.Encoded()))
 		}
 	})
-	t.Run("to a registry", func(t *testing.T) {
-		t.Parallel()
-		p, source, destination := f.proxied(t, atSource, damage)
-		repository := f.repository()
-		// One at a time: what others had under way when one is found damaged, a registry
-		// forgets by itself.
-		if _, code := run(t, append(copyTo(source, destination, repository), "--parallel", "1")...); code != codeDamaged || p.Counts().Faults == 0 {
-			t.Errorf("exit code %d, want %d", code, codeDamaged)
-		}
-		if _, code := run(t, "inspect", "--tls-verify=false", "docker://"+destination+"/"+repository+":1"); code == 0 {
-			t.Error("the registry has the tag")
-		}
-		files := filepath.Join(f.destination.Storage, "docker/registry/v2")
-		kept := filepath.Join(files, "repositories", repository)
-		if _, err := os.Stat(kept); err != nil {
-			t.Error("nothing arrived, or this is not where it is kept:", err)
-		}
-		wantNone(t, filepath.Join(kept, "_manifests", "tags", "*"))
-		wantNone(t, filepath.Join(kept, "_uploads", "*", "data")) // the registry itself leaves more than that
-		for d := range f.large {
-			wantNone(t, filepath.Join(kept, "_layers", d.Algorithm().String(), d.Encoded()))
-			wantNone(t, filepath.Join(files, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded()))
-		}
-	})
+	for _, verify := range []string{"here", "destination"} {
+		t.Run("to a registry, verified "+verify, func(t *testing.T) {
+			t.Parallel()
+			f.damagedToRegistry(t, damage, verify)
+		})
+	}
+}
+
+func (f *faulty) damagedToRegistry(t *testing.T, damage fault.Fault, verify string) {
+	t.Helper()
+	p, source, destination := f.proxied(t, atSource, damage)
+	repository := f.repository()
+	// One at a time: what others had under way when one is found damaged, a registry
+	// forgets by itself.
+	args := append(copyTo(source, destination, repository), "--parallel", "1", "--verify", verify)
+	if _, code := run(t, args...); code != codeDamaged || p.Counts().Faults == 0 {
+		t.Errorf("exit code %d, want %d", code, codeDamaged)
+	}
+	if _, code := run(t, "inspect", "--tls-verify=false", "docker://"+destination+"/"+repository+":1"); code == 0 {
+		t.Error("the registry has the tag")
+	}
+	files := filepath.Join(f.destination.Storage, "docker/registry/v2")
+	kept := filepath.Join(files, "repositories", repository)
+	if _, err := os.Stat(kept); err != nil {
+		t.Error("nothing arrived, or this is not where it is kept:", err)
+	}
+	wantNone(t, filepath.Join(kept, "_manifests", "tags", "*"))
+	wantNone(t, filepath.Join(kept, "_uploads", "*", "data")) // the registry itself leaves more than that
+	for d := range f.large {
+		wantNone(t, filepath.Join(kept, "_layers", d.Algorithm().String(), d.Encoded()))
+		wantNone(t, filepath.Join(files, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded()))
+	}
 }
 
 // wantNone demands that no file has a name.
