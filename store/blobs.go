@@ -12,7 +12,7 @@ import (
 )
 
 // Blobs are the bytes of a store.
-type Blobs interface {
+type Blobs interface { //nolint:interfacebloat // who needs less of it declares that
 	// Stat returns a visible blob, or ErrNotFound. A blob that is believed to be there
 	// has the length that was noted; whether its bytes are right is known since they
 	// were last verified.

@@ -25,7 +25,7 @@ type Names interface {
 
 // NameReader looks names up. Every lookup is one seek by key for each record that it
 // returns, however many names there are. No record is an empty slice.
-type NameReader interface {
+type NameReader interface { //nolint:interfacebloat // one moment has to be seen by one reader
 	// Get returns the record of a name, or ErrNotFound.
 	Get(name string) (Record, error)
 	// Target returns the records that point at a digest.
@@ -46,9 +46,9 @@ type NameReader interface {
 	// List returns up to limit records in the order of their names, dangling ones
 	// first, from the one after the given key on; 0 is no limit.
 	List(after string, limit int) ([]Record, error)
-	// Blob returns a visible blob, and Facts those of a document, as they are at this
-	// moment: see Blobs.
+	// Blob returns a visible blob as it is at this moment: see Blobs.Stat.
 	Blob(d digest.Digest) (Blob, error)
+	// Facts returns what is known of a document at this moment: see Blobs.Facts.
 	Facts(d digest.Digest) (Facts, error)
 }
 

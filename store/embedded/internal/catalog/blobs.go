@@ -1,0 +1,278 @@
+package catalog
+
+import (
+	"bytes"
+	"runtime/debug"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/store/embedded/internal/codec"
+)
+
+// blobCost is about how many bytes of the journal a blob's record takes.
+const blobCost = 96
+
+func (c PutBlob) apply(t *Tx) {
+	key := digestKey(c.Digest)
+	old, there, err := t.blob(key)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	if there {
+		t.live(-t.blobCost(key, old))
+	}
+	t.seal(bucketBlobs, key, appendBlob(nil, Blob{Size: c.Size, Created: c.Created, File: c.File}))
+	if c.File {
+		t.drop(bucketBytes, key)
+	} else {
+		t.put(bucketBytes, key, c.Bytes)
+	}
+	t.live(t.blobCost(key, Blob{Size: c.Size, File: c.File}))
+	if !there {
+		t.appeared(key)
+	}
+	if c.Facts != nil {
+		PutFacts{c.Digest, *c.Facts}.apply(t)
+	}
+}
+
+// blobCost is about how many bytes of the journal are of use for a blob.
+func (t *Tx) blobCost(key []byte, b Blob) int {
+	n := blobCost + len(t.get(bucketFacts, key))
+	if !b.File {
+		n += int(b.Size)
+	}
+	return n
+}
+
+// appeared notes what follows from a blob's having become visible.
+func (t *Tx) appeared(key []byte) {
+	for _, referrer := range t.rests(bucketReferrers, key, 0) {
+		t.add(bucketRefs, refKey(referrer, refSubject, key))
+	}
+	if !t.referred(key) {
+		t.add(bucketSuspects, key)
+	}
+}
+
+// outranks reports whether facts take the place of those that are there: a document's
+// do of a config's, for who takes a list for a config must not hide what is below it.
+func outranks(f store.Facts, old *store.Facts) bool {
+	return old == nil || image.IsDocument(f.MediaType) && !image.IsDocument(old.MediaType)
+}
+
+func (c PutFacts) apply(t *Tx) {
+	key := digestKey(c.Digest)
+	old, err := t.facts(key)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	if !t.has(bucketBlobs, key) || !outranks(c.Facts, old) {
+		return
+	}
+	if old != nil {
+		t.live(-len(t.get(bucketFacts, key)))
+		t.unlink(key, *old)
+	}
+	t.seal(bucketFacts, key, codec.AppendFacts(nil, c.Facts))
+	t.live(len(t.get(bucketFacts, key)))
+	for _, e := range c.Facts.Edges {
+		t.add(bucketRefs, refKey(digestKey(e.Desc.Digest), refParent, key))
+	}
+	if c.Facts.Subject != "" {
+		subject := digestKey(c.Facts.Subject)
+		t.add(bucketReferrers, join(subject, key))
+		if t.has(bucketBlobs, subject) {
+			t.add(bucketRefs, refKey(key, refSubject, subject))
+		}
+	}
+	if c.Facts.Parent != "" {
+		t.add(bucketChildren, join(digestKey(c.Facts.Parent), key))
+	}
+	for _, root := range t.documentRoots(key) {
+		t.contain(root, key)
+	}
+}
+
+// unlink removes what follows from a blob's facts.
+func (t *Tx) unlink(key []byte, f store.Facts) {
+	for _, e := range f.Edges {
+		child := digestKey(e.Desc.Digest)
+		t.drop(bucketRefs, refKey(child, refParent, key))
+		t.suspect(child)
+	}
+	if f.Subject != "" {
+		subject := digestKey(f.Subject)
+		t.drop(bucketReferrers, join(subject, key))
+		t.drop(bucketRefs, refKey(key, refSubject, subject))
+	}
+	if f.Parent != "" {
+		t.drop(bucketChildren, join(digestKey(f.Parent), key))
+	}
+}
+
+func (c DropBlob) apply(t *Tx) {
+	key := digestKey(c.Digest)
+	old, there, err := t.blob(key)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	if !there {
+		return
+	}
+	t.live(-t.blobCost(key, old))
+	f, err := t.facts(key)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	var roots [][]byte
+	if f != nil {
+		roots = t.documentRoots(key)
+		for _, root := range roots {
+			t.uncontain(root)
+		}
+		t.unlink(key, *f)
+	}
+	for _, referrer := range t.rests(bucketReferrers, key, 0) {
+		t.drop(bucketRefs, refKey(referrer, refSubject, key))
+		t.suspect(referrer)
+	}
+	for _, b := range []bucket{bucketBlobs, bucketBytes, bucketFacts, bucketSuspects, bucketVerified} {
+		t.drop(b, key)
+	}
+	for _, root := range roots { // a damaged blob may go though it is needed
+		t.contain(root, root)
+	}
+}
+
+// suspect notes that a blob has lost a reason to stay, if it is visible.
+func (t *Tx) suspect(key []byte) {
+	if t.has(bucketBlobs, key) {
+		t.add(bucketSuspects, key)
+	}
+}
+
+// blob returns what is known of a blob, if it is visible.
+func (t *Tx) blob(key []byte) (Blob, bool, error) {
+	value, err := t.sealed(bucketBlobs, key)
+	if value == nil || err != nil {
+		return Blob{}, false, err
+	}
+	b, err := decodeBlob(value)
+	return b, err == nil, err
+}
+
+// facts returns the facts of a blob as they were noted, or nil.
+func (t *Tx) facts(key []byte) (*store.Facts, error) {
+	value, err := t.sealed(bucketFacts, key)
+	if value == nil || err != nil {
+		return nil, err
+	}
+	d := codec.NewDecoder(value)
+	f := d.Facts()
+	if err := d.Done(); err != nil {
+		return nil, damagedAt(bucketFacts, err)
+	}
+	return &f, nil
+}
+
+// Blob returns what is known of a visible blob, or ErrNotFound.
+func (t *Tx) Blob(d digest.Digest) (b Blob, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	b, there, err := t.blob(digestKey(d))
+	if err == nil && !there {
+		err = absent("blob %s", d)
+	}
+	return b, err
+}
+
+// Bytes returns a copy of the bytes that are kept for a blob, which nobody has verified,
+// and whether there are any.
+func (t *Tx) Bytes(d digest.Digest) (data []byte, there bool, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	data = t.get(bucketBytes, digestKey(d))
+	return bytes.Clone(data), data != nil, nil
+}
+
+// Facts returns what is known of a document, or ErrNotFound.
+func (t *Tx) Facts(d digest.Digest) (f store.Facts, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	found, err := t.facts(digestKey(d))
+	if err != nil {
+		return store.Facts{}, err
+	}
+	if found == nil {
+		return store.Facts{}, absent("facts of %s", d)
+	}
+	if found.Config == "" {
+		return *found, nil
+	}
+	config, err := t.facts(digestKey(found.Config))
+	if config != nil && !image.IsDocument(config.MediaType) {
+		found.Platform, found.Created = config.Platform, config.Created
+	}
+	return *found, err
+}
+
+// Verified returns the epoch in which a blob's file was verified last; 0: in none.
+func (t *Tx) Verified(d digest.Digest) (epoch uint64, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	value, err := t.sealed(bucketVerified, digestKey(d))
+	if value == nil || err != nil {
+		return 0, err
+	}
+	dec := codec.NewDecoder(value)
+	epoch = dec.Uint()
+	if err := dec.Done(); err != nil {
+		return 0, damagedAt(bucketVerified, err)
+	}
+	return epoch, nil
+}
+
+// SetVerified notes the epoch in which a blob's file was verified last; 0: it is not to
+// be believed.
+func (t *Tx) SetVerified(d digest.Digest, epoch uint64) (err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	if epoch == 0 {
+		t.drop(bucketVerified, digestKey(d))
+	} else {
+		t.seal(bucketVerified, digestKey(d), codec.AppendUint(nil, epoch))
+	}
+	return t.err
+}
+
+// Walk returns visible blobs in the order of their digests, from the one after the given
+// one on; empty: from the first.
+func (t *Tx) Walk(after digest.Digest, limit int) (digests []digest.Digest, blobs []Blob, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	c := t.in(bucketBlobs).Cursor()
+	key, value := c.First()
+	if after != "" {
+		from := digestKey(after)
+		if key, value = c.Seek(from); bytes.Equal(key, from) {
+			key, value = c.Next()
+		}
+	}
+	for ; key != nil && len(blobs) < limit; key, value = c.Next() {
+		d, err := keyDigest(bucketBlobs, key)
+		if err != nil {
+			return digests, blobs, err
+		}
+		value, err := unseal(bucketBlobs, key, value)
+		if err != nil {
+			return digests, blobs, err
+		}
+		b, err := decodeBlob(value)
+		if err != nil {
+			return digests, blobs, err
+		}
+		digests, blobs = append(digests, d), append(blobs, b)
+	}
+	return digests, blobs, nil
+}

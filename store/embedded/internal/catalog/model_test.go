@@ -1,0 +1,269 @@
+package catalog_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
+)
+
+// model is what a database should have, in plain maps.
+type model struct {
+	g       *graph
+	visible map[digest.Digest]bool
+	names   map[string]digest.Digest
+	leases  map[string]uint64
+	holds   map[uint64]map[digest.Digest]bool
+	last    uint64
+}
+
+// random returns a random change, and makes it in the model.
+func (m *model) random(r *rand.Rand) catalog.Change {
+	d := m.g.order[r.IntN(len(m.g.order))]
+	name := fmt.Sprintf("docker.io/library/%c:%d", 'a'+r.IntN(3), r.IntN(3))
+	if r.IntN(4) == 0 {
+		name = "@" + string(d)
+	}
+	switch r.IntN(10) {
+	case 0, 1, 2, 3:
+		m.visible[d] = true
+		return m.g.put(d)
+	case 4:
+		delete(m.visible, d)
+		return catalog.DropBlob{Digest: d}
+	case 5, 6:
+		m.names[name] = d
+		record := store.Record{Target: ocispec.Descriptor{MediaType: "a/b", Digest: d, Size: 1}, Created: epoch(), Updated: epoch().Add(time.Hour)}
+		if name[0] != '@' {
+			record.Name, record.Labels = name, map[string]string{"who": "me"}
+		}
+		return catalog.PutName{Record: record}
+	case 7:
+		delete(m.names, name)
+		return catalog.DropName{Key: name}
+	case 8:
+		id := fmt.Sprint("lease", r.IntN(3))
+		if n, there := m.leases[id]; there {
+			delete(m.leases, id)
+			delete(m.holds, n)
+			return catalog.DropLease{ID: id}
+		}
+		m.last++
+		m.leases[id] = m.last
+		return catalog.PutLease{Lease: catalog.Lease{Lease: store.Lease{ID: id, Created: epoch()}, Number: m.last}}
+	}
+	for _, n := range m.leases {
+		if m.holds[n] == nil {
+			m.holds[n] = map[digest.Digest]bool{}
+		}
+		m.holds[n][d] = true
+		return catalog.Hold{Number: n, Digest: d}
+	}
+	m.visible[d] = true
+	return m.g.put(d)
+}
+
+// rooted returns the visible blobs that are below names and leases, or whose subject
+// is.
+func (m *model) rooted() map[digest.Digest]bool {
+	found := map[digest.Digest]bool{}
+	var todo []digest.Digest
+	reach := func(d digest.Digest) {
+		if m.visible[d] && !found[d] {
+			found[d] = true
+			todo = append(todo, d)
+		}
+	}
+	for _, d := range m.names {
+		reach(d)
+	}
+	for _, held := range m.holds {
+		for d := range held {
+			reach(d)
+		}
+	}
+	for len(todo) > 0 {
+		d := todo[0]
+		todo = todo[1:]
+		if f := m.g.blobs[d]; f != nil {
+			for _, e := range f.Edges {
+				reach(e.Desc.Digest)
+			}
+		}
+		for referrer, f := range m.g.blobs {
+			if f != nil && f.Subject == d {
+				reach(referrer)
+			}
+		}
+	}
+	return found
+}
+
+func sorted[M ~map[digest.Digest]bool](m M) []digest.Digest { return slices.Sorted(maps.Keys(m)) }
+
+// check compares all lookups with the model.
+func (m *model) check(t *testing.T, tx *catalog.Tx) {
+	t.Helper()
+	same := func(what string, want, got any, err error) {
+		t.Helper()
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+			t.Errorf("%s: %v, - wanted + got:\n%s", what, err, diff)
+		}
+	}
+	keys := func(all []store.Record) []string {
+		var found []string
+		for _, r := range all {
+			found = append(found, r.Key())
+		}
+		return found
+	}
+	below := map[digest.Digest]map[digest.Digest]bool{}
+	for _, d := range m.names {
+		below[d] = m.g.below(d, m.visible)
+	}
+	contained := map[digest.Digest]bool{}
+	for _, d := range m.g.order {
+		var targets, containing []string
+		for name, target := range m.names {
+			if target == d {
+				targets = append(targets, name)
+			}
+			if below[target][d] {
+				containing = append(containing, name)
+				contained[d] = true
+			}
+		}
+		slices.SortFunc(targets, byKey)
+		slices.Sort(containing)
+		all, err := tx.Target(d)
+		same("Target", targets, keys(all), err)
+		all, err = tx.Containing(d)
+		found := keys(all)
+		slices.Sort(found)
+		same("Containing", containing, found, err)
+		var children []digest.Digest
+		for child, f := range m.g.blobs {
+			if f != nil && f.Parent == d && m.visible[child] {
+				children = append(children, child)
+			}
+		}
+		slices.Sort(children)
+		got, err := tx.Children(d)
+		same("Children", children, got, err)
+	}
+	for _, hex := range []string{"0", "1a", "f", "7", "ab", "c0"} {
+		var want []digest.Digest
+		for _, d := range sorted(contained) {
+			if strings.HasPrefix(d.Encoded(), hex) {
+				want = append(want, d)
+			}
+		}
+		got, err := tx.Prefix(hex, 0)
+		same("Prefix "+hex, want, got, err)
+	}
+	all, err := tx.List("", 0)
+	same("List", slices.SortedFunc(maps.Keys(m.names), byKey), keys(all), err)
+	visible, _, err := tx.Walk("", 1000)
+	same("Walk", sorted(m.visible), visible, err)
+}
+
+// byKey orders names with dangling records first.
+func byKey(a, b string) int {
+	if (a[0] == '@') != (b[0] == '@') {
+		if a[0] == '@' {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(a, b)
+}
+
+// collect removes what nobody needs, in the way of the store.
+func collect(t *testing.T, tx *catalog.Tx) {
+	t.Helper()
+	for more := true; more; {
+		var err error
+		if _, more, err = tx.Drain(3); err != nil {
+			t.Fatal("Drain:", err)
+		}
+	}
+	nobody := func(digest.Digest) bool { return false }
+	for {
+		suspects, err := tx.Suspects("", 5)
+		if err != nil {
+			t.Fatal("Suspects:", err)
+		}
+		if len(suspects) == 0 {
+			return
+		}
+		for _, d := range suspects {
+			needed, err := tx.Needed(d, nobody)
+			if err == nil && needed {
+				err = tx.Clear(d)
+			} else if err == nil {
+				err = tx.Do(catalog.DropBlob{Digest: d})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestIndexFollowsTheChanges makes random changes and compares all lookups with a model,
+// what is collected with what the model does not reach, and the database with one that
+// is made from the log.
+func TestIndexFollowsTheChanges(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	p := newPlace(t)
+	for round := range 6 {
+		db, again := p.create(t, fmt.Sprint("db", round)), p.create(t, fmt.Sprint("again", round))
+		m := &model{
+			g: newGraph(r, 8), visible: map[digest.Digest]bool{}, names: map[string]digest.Digest{},
+			leases: map[string]uint64{}, holds: map[uint64]map[digest.Digest]bool{},
+		}
+		for range 40 {
+			var changes []catalog.Change
+			for range 1 + r.IntN(6) {
+				changes = append(changes, m.random(r))
+			}
+			log := do(t, db, changes...)
+			update(t, again, func(tx *catalog.Tx) error { return tx.Replay(log) })
+			view(t, db, func(tx *catalog.Tx) error { m.check(t, tx); return nil })
+			if r.IntN(8) == 0 {
+				m.visible = m.rooted()
+				log := update(t, db, func(tx *catalog.Tx) error { collect(t, tx); return nil })
+				update(t, again, func(tx *catalog.Tx) error { return tx.Replay(log) })
+				view(t, db, func(tx *catalog.Tx) error { m.check(t, tx); return nil })
+			}
+			wantSame(t, db, again)
+			if t.Failed() {
+				return
+			}
+		}
+	}
+}
+
+// wantSame checks that two databases have the same.
+func wantSame(t *testing.T, db, want *catalog.DB) {
+	t.Helper()
+	view(t, db, func(tx *catalog.Tx) error {
+		return want.View(func(w *catalog.Tx) error {
+			return tx.Compare(w, func(d catalog.Difference) error { t.Error(d); return nil })
+		})
+	})
+}

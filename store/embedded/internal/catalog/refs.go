@@ -1,0 +1,160 @@
+package catalog
+
+import (
+	"bytes"
+	"runtime/debug"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/store"
+)
+
+// The kinds of reasons why a blob must stay, and who follows them in the key: the key
+// of a record in bucket names, the digest of a document, the number of a lease, or the
+// digest of the subject.
+const (
+	refName    = 1
+	refParent  = 2
+	refLease   = 3
+	refSubject = 4
+)
+
+func refKey(d []byte, kind byte, who []byte) []byte { return join(d, []byte{kind}, who) }
+
+// How a digest is in the graph below a root: as a document, whose own graph belongs to
+// it, or as an image config.
+const (
+	asConfig   = 1
+	asDocument = 2
+)
+
+// inGraph returns how an edge takes its digest into the graph of a root; 0: not at all.
+func inGraph(e image.Edge) byte {
+	switch e.Role {
+	case image.RoleIndex, image.RoleManifest, image.RoleAttestation:
+		return asDocument
+	case image.RoleConfig:
+		if IsImageConfig(e.Desc.MediaType) {
+			return asConfig
+		}
+	}
+	return 0
+}
+
+// IsImageConfig reports whether the media type is that of an image config.
+func IsImageConfig(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageConfig || mediaType == image.MediaTypeDockerConfig
+}
+
+// documentRoots returns the targets of records in whose graph a digest is as a document.
+func (t *Tx) documentRoots(key []byte) [][]byte {
+	var roots [][]byte
+	t.each(bucketContained, key, func(k, how []byte) bool {
+		if len(how) == 1 && how[0] == asDocument {
+			roots = append(roots, bytes.Clone(k[len(key):]))
+		}
+		return true
+	})
+	return roots
+}
+
+// contain enters the graph of a document into the index of the root that it belongs to,
+// as far as it is known.
+func (t *Tx) contain(root, document []byte) {
+	t.enter(root, document, asDocument)
+	for todo := [][]byte{document}; len(todo) > 0; {
+		key := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		f, err := t.facts(key)
+		if err != nil {
+			t.fail(err)
+			return
+		}
+		if f == nil {
+			continue
+		}
+		for _, e := range f.Edges {
+			how := inGraph(e)
+			if how == 0 {
+				continue
+			}
+			child := digestKey(e.Desc.Digest)
+			if t.enter(root, child, how) && how == asDocument {
+				todo = append(todo, child)
+			}
+		}
+	}
+}
+
+// enter enters one digest, and reports whether that is new.
+func (t *Tx) enter(root, key []byte, how byte) bool {
+	k := join(key, root)
+	if old := t.get(bucketContained, k); len(old) == 1 && old[0] >= how {
+		return false
+	}
+	t.put(bucketContained, k, []byte{how})
+	return true
+}
+
+// uncontain removes the graph of a root from the index.
+func (t *Tx) uncontain(root []byte) {
+	for todo := [][]byte{root}; len(todo) > 0; {
+		key := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		k := join(key, root)
+		how := t.get(bucketContained, k)
+		if how == nil {
+			continue
+		}
+		document := len(how) == 1 && how[0] == asDocument
+		t.drop(bucketContained, k)
+		if !document {
+			continue
+		}
+		f, err := t.facts(key)
+		if err != nil {
+			t.fail(err)
+			return
+		}
+		if f != nil {
+			todo = append(todo, graphEdges(*f)...)
+		}
+	}
+}
+
+func graphEdges(f store.Facts) [][]byte {
+	var all [][]byte
+	for _, e := range f.Edges {
+		if inGraph(e) != 0 {
+			all = append(all, digestKey(e.Desc.Digest))
+		}
+	}
+	return all
+}
+
+// understandBy is how many documents are asked how they call a blob.
+const understandBy = 256
+
+// Understood returns how visible documents call a blob that has no facts: the
+// descriptors in them which say that it is a document or an image config.
+func (t *Tx) Understood(d digest.Digest) (as []image.Edge, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	key := digestKey(d)
+	for _, parent := range t.rests(bucketRefs, join(key, []byte{refParent}), understandBy) {
+		f, err := t.facts(parent)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil {
+			continue
+		}
+		for _, e := range f.Edges {
+			if e.Desc.Digest == d && inGraph(e) != 0 {
+				as = append(as, e)
+			}
+		}
+	}
+	return as, nil
+}

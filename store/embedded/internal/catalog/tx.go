@@ -1,0 +1,186 @@
+package catalog
+
+import (
+	"bytes"
+	"runtime/debug"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/dhowhq/dhow/store/embedded/internal/codec"
+	"github.com/dhowhq/dhow/store/embedded/internal/journal"
+)
+
+// Tx is a transaction. Its methods are for one goroutine at a time. That a write has
+// failed is said by the method that follows, and by Commit at last.
+type Tx struct {
+	db     *DB
+	bolt   *bolt.Tx
+	opened [buckets]*bolt.Bucket
+	err    error // the first of a write
+	writes int
+	log    []byte
+	state  *State
+}
+
+// State is what a database says of itself.
+type State struct {
+	// Journal is up to where the journal was applied.
+	Journal journal.Position
+	// Live is about how many bytes of the journal are of use.
+	Live int64
+	// Epoch counts the times that files were not to be believed any more.
+	Epoch uint64
+	// Boot is the boot of the machine in which the store was written to last.
+	Boot string
+	// Clean tells that the store was closed after that.
+	Clean bool
+	// Sweep tells that files may be there which no record knows.
+	Sweep bool
+}
+
+const stateKey = "state"
+
+// State returns what the database says of itself.
+func (t *Tx) State() (s State, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	if t.state != nil {
+		return *t.state, nil
+	}
+	value, err := t.sealed(bucketMeta, []byte(stateKey))
+	if err != nil {
+		return State{}, err
+	}
+	d := codec.NewDecoder(value)
+	s = State{
+		Journal: journal.Position{Segment: d.Uint(), Offset: d.Size(), Sequence: d.Uint()},
+		Live:    d.Int(), Epoch: d.Uint(), Boot: d.String(), Clean: d.Bool(), Sweep: d.Bool(),
+	}
+	if err := d.Done(); err != nil {
+		return State{}, damagedAt(bucketMeta, err)
+	}
+	t.state = &s
+	return s, nil
+}
+
+// SetState replaces what the database says of itself.
+func (t *Tx) SetState(s State) {
+	t.state = &s
+	t.writes++
+}
+
+// live counts bytes of the journal that have come to be of use, or none any more.
+func (t *Tx) live(n int) {
+	s, err := t.State()
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	s.Live += int64(n)
+	t.state = &s
+}
+
+// Log returns the changes that were applied, for the journal.
+func (t *Tx) Log() []byte { return t.log }
+
+// Writes returns how often something was written.
+func (t *Tx) Writes() int { return t.writes }
+
+// Commit makes what was written durable, and visible.
+func (t *Tx) Commit() (err error) {
+	defer t.db.recovered(&err, debug.SetPanicOnFault(true))
+	if s := t.state; s != nil {
+		b := codec.AppendUint(nil, s.Journal.Segment)
+		b = codec.AppendUint(b, uint64(s.Journal.Offset)) //nolint:gosec // not negative
+		b = codec.AppendUint(b, s.Journal.Sequence)
+		b = codec.AppendInt(b, s.Live)
+		b = codec.AppendUint(b, s.Epoch)
+		b = codec.AppendString(b, s.Boot)
+		t.seal(bucketMeta, []byte(stateKey), codec.AppendBool(codec.AppendBool(b, s.Clean), s.Sweep))
+	}
+	if t.err != nil {
+		return t.err
+	}
+	return t.bolt.Commit()
+}
+
+// Rollback ends the transaction, unless Commit has.
+func (t *Tx) Rollback() {
+	var err error
+	defer t.db.recovered(&err, debug.SetPanicOnFault(true))
+	_ = t.bolt.Rollback() // fails after Commit only
+}
+
+func (t *Tx) fail(err error) {
+	if t.err == nil {
+		t.err = err
+	}
+}
+
+// in returns a bucket.
+func (t *Tx) in(b bucket) *bolt.Bucket {
+	if t.opened[b] == nil {
+		t.opened[b] = t.bolt.Bucket([]byte(b.String()))
+	}
+	return t.opened[b]
+}
+
+// get returns a value, which is valid as long as the transaction; nil if there is none.
+func (t *Tx) get(b bucket, key []byte) []byte { return t.in(b).Get(key) }
+
+func (t *Tx) has(b bucket, key []byte) bool { return t.get(b, key) != nil }
+
+// put writes a value. Neither key nor value may be changed afterwards.
+func (t *Tx) put(b bucket, key, value []byte) {
+	t.writes++
+	if err := t.in(b).Put(key, value); err != nil {
+		t.fail(err)
+	}
+}
+
+// add writes a key without a value, unless it is there.
+func (t *Tx) add(b bucket, key []byte) {
+	if !t.has(b, key) {
+		t.put(b, key, []byte{})
+	}
+}
+
+// drop removes a key.
+func (t *Tx) drop(b bucket, key []byte) {
+	t.writes++
+	if err := t.in(b).Delete(key); err != nil {
+		t.fail(err)
+	}
+}
+
+// each calls f with the keys that begin with a prefix, and their values, until it
+// returns false. It is not to write to the bucket; what it gets is valid as long as
+// the transaction.
+func (t *Tx) each(b bucket, prefix []byte, f func(key, value []byte) bool) {
+	c := t.in(b).Cursor()
+	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		if !f(k, v) {
+			return
+		}
+	}
+}
+
+// referred reports whether a key in bucket refs begins with a prefix.
+func (t *Tx) referred(prefix []byte) bool {
+	k, _ := t.in(bucketRefs).Cursor().Seek(prefix)
+	return k != nil && bytes.HasPrefix(k, prefix)
+}
+
+// rests returns what comes after a prefix in the keys that begin with it: limit of them
+// at most, 0 is no limit. They stay valid when the bucket is written to.
+func (t *Tx) rests(b bucket, prefix []byte, limit int) [][]byte {
+	var all [][]byte
+	t.each(b, prefix, func(key, _ []byte) bool {
+		all = append(all, bytes.Clone(key[len(prefix):]))
+		return limit == 0 || len(all) < limit
+	})
+	return all
+}
+
+// join returns a new key of several parts.
+func join(parts ...[]byte) []byte { return slices.Concat(parts...) }
