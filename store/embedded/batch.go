@@ -1,0 +1,189 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
+)
+
+// Begin is that of store.Blobs. A batch has its small blobs in memory until it is
+// published or closed.
+func (s *Store) Begin(ctx context.Context, lease string) (store.Batch, error) {
+	if err := s.refused(); err != nil {
+		return nil, err
+	}
+	err := s.view(ctx, func(tx *catalog.Tx) error {
+		_, err := s.lease(tx, lease)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("beginning to write: %w", err)
+	}
+	return &batch{s: s, lease: lease, blobs: map[digest.Digest]*wanted{}}, nil
+}
+
+// batch is a store.Batch.
+type batch struct {
+	s     *Store
+	lease string
+
+	publishing sync.WaitGroup // transactions that may still happen
+
+	mu     sync.Mutex
+	blobs  map[digest.Digest]*wanted // since the last Publish
+	failed error                     // a blob was lost: nothing can be published any more
+	closed bool
+}
+
+// wanted is a blob that a batch has put. It is used (see uses) as long as the batch has
+// it.
+type wanted struct {
+	*pending
+	facts    *store.Facts // that are to be noted of a blob which is visible already
+	verified bool         // its file was, in this epoch
+}
+
+var errBatchClosed = fmt.Errorf("the batch is closed: %w", errdefs.ErrFailedPrecondition)
+
+// check fails for a batch with which nothing can be done any more.
+func (b *batch) check() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return errBatchClosed
+	}
+	return b.failed
+}
+
+// adopt has the batch have a blob, unless it has it already. Either way the claim and
+// the use that the caller has are the batch's from now on.
+func (b *batch) adopt(w *wanted) {
+	b.mu.Lock()
+	old := b.blobs[w.digest]
+	if old != nil && old.pending == w.pending {
+		if w.facts != nil {
+			old.facts = w.facts
+		}
+		b.mu.Unlock()
+		b.s.pendings.leave(w.pending)
+		b.s.uses.release(w.digest)
+		return
+	}
+	b.blobs[w.digest] = w
+	b.mu.Unlock()
+	if old != nil { // it was published, or has failed
+		b.drop(old)
+	}
+}
+
+// forget gives up a blob that the batch had.
+func (b *batch) forget(w *wanted) error {
+	defer b.s.uses.release(w.digest)
+	last, was := b.s.pendings.leave(w.pending)
+	if !last {
+		return nil
+	}
+	switch was {
+	case written:
+		return w.ingest.Close()
+	case placed: // no name could move to it, so it was not to be seen
+		return b.s.files.Trash([]digest.Digest{w.digest})
+	}
+	return nil
+}
+
+// drop is forget where nobody waits for the error.
+func (b *batch) drop(w *wanted) {
+	if err := b.forget(w); err != nil {
+		b.s.log.Warn("ending what was written of a blob", "digest", w.digest, "error", err)
+	}
+}
+
+// take returns the blobs that the batch has.
+func (b *batch) take() ([]*wanted, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, errBatchClosed
+	}
+	if b.failed != nil {
+		return nil, b.failed
+	}
+	all := make([]*wanted, 0, len(b.blobs))
+	for _, w := range b.blobs {
+		all = append(all, w)
+	}
+	return all, nil
+}
+
+// Close is that of store.Batch.
+func (b *batch) Close() error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return nil
+	}
+	b.closed = true
+	blobs := b.blobs
+	b.blobs = nil
+	b.mu.Unlock()
+	b.publishing.Wait()
+	var errs []error
+	for _, w := range blobs {
+		errs = append(errs, b.forget(w))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("closing a batch: %w", err)
+	}
+	return nil
+}
+
+// Publish is that of store.Batch.
+func (b *batch) Publish(ctx context.Context, moves ...store.Move) ([]store.Moved, error) {
+	all, err := b.take()
+	if err != nil {
+		return nil, err
+	}
+	m, err := b.s.checkMoves(moves)
+	if err != nil {
+		return nil, err
+	}
+	pending := make([]*pending, len(all))
+	for i, w := range all {
+		pending[i] = w.pending
+	}
+	p := &publication{b: b, blobs: all, moves: m}
+	if err := p.prepare(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.s.place(ctx, pending); err != nil {
+		b.lost(all, err)
+		return nil, err
+	}
+	if len(all) == 0 && len(moves) == 0 {
+		return nil, nil
+	}
+	b.publishing.Add(1)
+	if err := b.s.submit(ctx, p.run, p.after); err != nil {
+		return nil, fmt.Errorf("publishing %d blobs and %d names: %w", len(all), len(moves), err)
+	}
+	return p.moved, nil
+}
+
+// lost ends the batch if a blob of it is no more.
+func (b *batch) lost(all []*wanted, err error) {
+	for _, w := range all {
+		if b.s.pendings.stageOf(w.pending) == failed {
+			b.mu.Lock()
+			b.failed = fmt.Errorf("blob %s of the batch was lost: %w", w.digest, err)
+			b.mu.Unlock()
+		}
+	}
+}

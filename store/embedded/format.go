@@ -1,0 +1,58 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/dhowhq/dhow/internal/rootfile"
+	"github.com/dhowhq/dhow/store/embedded/internal/files"
+)
+
+// The names in a store's directory, beside lockName and those of package blobfile.
+const (
+	formatName   = "format"
+	databaseName = "catalog.db"
+	journalName  = "journal"
+	// scratchName is a database that was made for the time being.
+	scratchName = "scratch.db"
+)
+
+const (
+	formatVersion = 1
+	formatPrefix  = "dhow store "
+	maxFormat     = 64 // bytes
+)
+
+var errNoFormat = errors.New("its file format is missing or damaged")
+
+// readFormat checks that the store has a format that is known. A format that is missing,
+// or none at all, is errNoFormat; a newer one ErrNotImplemented.
+func readFormat(root *os.Root) error {
+	data, err := rootfile.Read(root, formatName, maxFormat)
+	if errdefs.IsNotFound(err) || errdefs.IsResourceExhausted(err) || errdefs.IsInvalidArgument(err) {
+		return fmt.Errorf("%w: %w", errNoFormat, err)
+	}
+	if err != nil {
+		return err
+	}
+	line, ended := strings.CutSuffix(string(data), "\n")
+	digits, ok := strings.CutPrefix(line, formatPrefix)
+	version, err := strconv.Atoi(digits)
+	if !ended || !ok || err != nil || version < 1 || strconv.Itoa(version) != digits {
+		return fmt.Errorf("%w: it is %q", errNoFormat, data)
+	}
+	if version > formatVersion {
+		return fmt.Errorf("the store %s has format %d, this program knows formats up to %d; use a newer one: %w",
+			root.Name(), version, formatVersion, errdefs.ErrNotImplemented)
+	}
+	return nil
+}
+
+func writeFormat(root *os.Root) error {
+	return files.Write(root, formatName, []byte(formatPrefix+strconv.Itoa(formatVersion)+"\n"))
+}

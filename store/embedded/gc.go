@@ -1,0 +1,215 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
+)
+
+const (
+	// stepTime is for how long a step works in its transaction, which then has to be
+	// made durable within the rest of the 50 ms that writers may have to wait.
+	stepTime = 10 * time.Millisecond
+	// stepBlobs is how many blobs a step lets go at most.
+	stepBlobs = 1000
+	// stepPartial is how many partial blobs a step gives up at most.
+	stepPartial = 100
+	// atOnce is how many suspects are looked up at once.
+	atOnce = 64
+)
+
+// Collect is that of store.GC. Beside collecting it looks, after a crash, for files that
+// no record knows, and writes the journal anew when most of it is of no use any more.
+func (s *Store) Collect(ctx context.Context) (store.Collected, error) {
+	if err := s.refused(); err != nil {
+		return store.Collected{}, err
+	}
+	s.collecting.Lock()
+	defer s.collecting.Unlock()
+	var c store.Collected
+	n, _, err := s.files.Expire(ctx, s.now().Add(-s.opts.KeepPartial), stepPartial)
+	c.Partial, c.Examined, c.More = n, n, n == stepPartial
+	if err != nil {
+		return c, fmt.Errorf("collecting partial blobs: %w", err)
+	}
+	if err := s.collect(ctx, &c); err != nil {
+		return c, fmt.Errorf("collecting: %w", err)
+	}
+	if c.More {
+		return c, nil
+	}
+	for _, work := range []func(context.Context, *store.Collected) error{s.sweepFiles, s.compact} {
+		if err := work(ctx, &c); err != nil || c.More {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// collection is one step.
+type collection struct {
+	s     *Store
+	going map[digest.Digest]bool // that nobody can begin to use until the end of the step
+	files []digest.Digest        // of those that go
+	step  store.Collected
+	began time.Time
+}
+
+func (s *Store) collect(ctx context.Context, sum *store.Collected) error {
+	c := collection{s: s, going: map[digest.Digest]bool{}}
+	done := make(chan error, 1)
+	s.background.Add(1)
+	err := s.submit(ctx, c.run, func(err error) {
+		c.step.Longest = time.Since(c.began)
+		go func() {
+			defer s.background.Done()
+			if err == nil {
+				err = s.files.Trash(c.files) // as long as nobody can write them anew
+			}
+			c.letGo()
+			done <- err
+		}()
+	})
+	if err != nil {
+		return err // what goes on is waited for by Close
+	}
+	err = <-done
+	sum.Examined += c.step.Examined
+	sum.Blobs, sum.Bytes, sum.Leases = c.step.Blobs, c.step.Bytes, c.step.Leases
+	sum.Longest = c.step.Longest
+	sum.More = sum.More || c.step.More
+	if err != nil {
+		s.sweep = true // for the files that are still there
+		return err
+	}
+	if len(c.files) > 0 {
+		_, _, err = s.files.Empty(ctx)
+	}
+	return err
+}
+
+// letGo has the blobs be used again, those that are gone too: they may be written anew.
+func (c *collection) letGo() {
+	for d := range c.going {
+		c.s.uses.collected(d)
+	}
+	clear(c.going)
+}
+
+// errStop says that there is no time left in the step.
+var errStop = errors.New("the step is over")
+
+// run is the transaction of a step. It may be called again.
+func (c *collection) run(tx *catalog.Tx) error {
+	c.letGo()
+	c.files, c.step, c.began = nil, store.Collected{}, time.Now()
+	if err := c.endLeases(tx); err != nil {
+		return err
+	}
+	for {
+		n, more, err := tx.Drain(atOnce)
+		c.step.Examined += n
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		if c.late() {
+			c.step.More = true
+			return nil
+		}
+	}
+	err := c.suspects(tx)
+	if errors.Is(err, errStop) {
+		c.step.More = true
+		return nil
+	}
+	return err
+}
+
+func (c *collection) late() bool { return time.Since(c.began) > stepTime }
+
+// endLeases ends the leases that are over.
+func (c *collection) endLeases(tx *catalog.Tx) error {
+	leases, err := tx.Leases()
+	if err != nil {
+		return err
+	}
+	for _, l := range leases {
+		if !c.s.over(l) {
+			continue
+		}
+		if err := tx.Do(catalog.DropLease{ID: l.ID}); err != nil {
+			return err
+		}
+		c.step.Leases++
+		c.step.Examined++
+	}
+	return nil
+}
+
+// suspects lets go those that nobody needs, and suspects what is below them.
+func (c *collection) suspects(tx *catalog.Tx) error {
+	var after digest.Digest
+	again := false // something before after has come to be a suspect
+	for {
+		found, err := tx.Suspects(after, atOnce)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			if !again {
+				return nil
+			}
+			after, again = "", false
+			continue
+		}
+		for _, d := range found {
+			after = d
+			gone, err := c.suspect(tx, d)
+			if err != nil {
+				return err
+			}
+			again = again || gone
+			if c.late() || c.step.Blobs >= stepBlobs {
+				return errStop
+			}
+		}
+	}
+}
+
+// suspect looks at one blob, and reports whether it goes.
+func (c *collection) suspect(tx *catalog.Tx, d digest.Digest) (gone bool, err error) {
+	if !c.going[d] && !c.s.uses.collect(d) {
+		return false, nil // whoever uses it ends one day; it stays a suspect
+	}
+	c.going[d] = true
+	c.step.Examined++
+	needed, err := tx.Needed(d, c.s.uses.used)
+	if err != nil {
+		return false, err
+	}
+	if needed {
+		return false, tx.Clear(d)
+	}
+	blob, err := tx.Blob(d)
+	if err != nil {
+		return false, err
+	}
+	if err := tx.Do(catalog.DropBlob{Digest: d}); err != nil {
+		return false, err
+	}
+	c.step.Blobs++
+	c.step.Bytes += blob.Size
+	if blob.File {
+		c.files = append(c.files, d)
+	}
+	return true, nil
+}

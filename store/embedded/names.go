@@ -1,0 +1,79 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
+)
+
+// View is that of store.Names.
+func (s *Store) View(ctx context.Context, f func(store.NameReader) error) error {
+	return s.view(ctx, func(tx *catalog.Tx) error { return f(&nameReader{tx, s}) })
+}
+
+// nameReader is a store.NameReader, for the most part that of the database.
+type nameReader struct {
+	*catalog.Tx
+	s *Store
+}
+
+var _ store.NameReader = (*nameReader)(nil)
+
+// Blob is that of store.NameReader.
+func (r *nameReader) Blob(d digest.Digest) (store.Blob, error) {
+	if _, err := image.ParseDigest(string(d)); err != nil {
+		return store.Blob{}, err
+	}
+	return r.s.stat(r.Tx, d)
+}
+
+// Facts is that of store.NameReader.
+func (r *nameReader) Facts(d digest.Digest) (store.Facts, error) {
+	if _, err := image.ParseDigest(string(d)); err != nil {
+		return store.Facts{}, err
+	}
+	return r.Tx.Facts(d)
+}
+
+// Move is that of store.Names. One name twice is ErrInvalidArgument, as is a target that
+// is no manifest or list; one that is not visible is ErrNotFound. To remove a name that
+// there is not is no error.
+func (s *Store) Move(ctx context.Context, moves ...store.Move) ([]store.Moved, error) {
+	if err := s.refused(); err != nil {
+		return nil, err
+	}
+	checked, err := s.checkMoves(moves)
+	if err != nil || len(moves) == 0 {
+		return nil, err
+	}
+	err = s.view(ctx, func(tx *catalog.Tx) error { return s.tryMoves(tx, checked, nil) })
+	if err != nil {
+		return nil, err
+	}
+	facts, err := s.understand(ctx, nil, checked)
+	if err != nil {
+		return nil, err
+	}
+	var moved []store.Moved
+	err = s.update(ctx, func(tx *catalog.Tx) error {
+		if err := s.tryMoves(tx, checked, nil); err != nil {
+			return err
+		}
+		for d, f := range facts {
+			if err := tx.Do(catalog.PutFacts{Digest: d, Facts: *f}); err != nil {
+				return err
+			}
+		}
+		moved, err = s.makeMoves(tx, checked, s.now())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("moving %d names: %w", len(moves), err)
+	}
+	return moved, nil
+}

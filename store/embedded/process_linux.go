@@ -1,0 +1,35 @@
+package embedded
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// bootID returns what is another one after each boot of the machine; empty if that is
+// not known.
+func bootID() string {
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// processStart returns when a process was started, in ticks since the boot, and whether
+// it is there: its number may be another one's later on.
+func processStart(pid int) (start uint64, alive bool) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, false
+	}
+	// The name in parentheses may hold anything; after it, field 22 of all is the 20th.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+		return 0, false
+	}
+	start, err = strconv.ParseUint(fields[19], 10, 64)
+	return start, err == nil
+}

@@ -1,0 +1,148 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
+)
+
+// publication is one Publish of a batch.
+type publication struct {
+	b     *batch
+	blobs []*wanted
+	moves []move
+	facts map[digest.Digest]*store.Facts // that the documents and the moves have shown to be wanted
+	moved []store.Moved
+}
+
+// prepare does what may take long, or can be known to fail, before anything is placed.
+func (p *publication) prepare(ctx context.Context) error {
+	known := map[digest.Digest]*wanted{}
+	for _, w := range p.blobs {
+		known[w.digest] = w
+	}
+	err := p.b.s.view(ctx, func(tx *catalog.Tx) error {
+		if _, err := p.b.s.lease(tx, p.b.lease); err != nil {
+			return err
+		}
+		return p.b.s.tryMoves(tx, p.moves, known)
+	})
+	if err != nil {
+		return fmt.Errorf("publishing: %w", err)
+	}
+	p.facts, err = p.b.s.understand(ctx, p.blobs, p.moves)
+	return err
+}
+
+// run is the part of a transaction that makes the blobs visible and moves the names.
+func (p *publication) run(tx *catalog.Tx) error {
+	s := p.b.s
+	lease, err := s.lease(tx, p.b.lease)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	known := map[digest.Digest]*wanted{}
+	for _, w := range p.blobs {
+		known[w.digest] = w
+	}
+	if err := s.tryMoves(tx, p.moves, known); err != nil {
+		return err
+	}
+	for _, w := range p.blobs {
+		if err := p.blob(tx, w, lease.Number, now); err != nil {
+			return err
+		}
+	}
+	for d, f := range p.facts {
+		if err := tx.Do(catalog.PutFacts{Digest: d, Facts: *f}); err != nil {
+			return err
+		}
+	}
+	p.moved, err = s.makeMoves(tx, p.moves, now)
+	return err
+}
+
+// blob makes one blob visible and has the lease hold it.
+func (p *publication) blob(tx *catalog.Tx, w *wanted, lease uint64, now time.Time) error {
+	held, err := tx.Holds(lease, w.digest)
+	if err == nil && !held {
+		err = tx.Do(catalog.Hold{Number: lease, Digest: w.digest})
+	}
+	if err != nil {
+		return err
+	}
+	there := false
+	if _, err := tx.Blob(w.digest); err == nil {
+		there = !w.heals // else it is, but is damaged
+	} else if !errdefs.IsNotFound(err) {
+		return err
+	}
+	stage := p.b.s.pendings.stageOf(w.pending)
+	switch {
+	case stage == failed:
+		return fmt.Errorf("blob %s was lost: %w", w.digest, errdefs.ErrUnavailable)
+	case !there && stage != visible:
+		put := catalog.PutBlob{Digest: w.digest, Created: now, Size: w.size, Facts: w.pending.facts}
+		var small bool
+		if put.Bytes, small = w.ingest.Bytes(); !small {
+			put.File = true
+			if err := tx.SetVerified(w.digest, p.b.s.epoch); err != nil {
+				return err
+			}
+		}
+		if err := tx.Do(put); err != nil {
+			return err
+		}
+	case !there && !w.heals:
+		return fmt.Errorf("blob %s is not there any more: %w", w.digest, errdefs.ErrNotFound)
+	}
+	if w.verified {
+		if err := tx.SetVerified(w.digest, p.b.s.epoch); err != nil {
+			return err
+		}
+	}
+	if w.facts != nil {
+		return tx.Do(catalog.PutFacts{Digest: w.digest, Facts: *w.facts})
+	}
+	return nil
+}
+
+// after is told what came of the transaction.
+func (p *publication) after(err error) {
+	defer p.b.publishing.Done()
+	if err != nil {
+		return
+	}
+	b := p.b
+	var done []*pending
+	for _, w := range p.blobs {
+		done = append(done, w.pending)
+		b.s.distrusted.Delete(w.digest)
+	}
+	b.s.pendings.published(done)
+	for _, w := range p.blobs {
+		if w.ingest != nil {
+			if _, small := w.ingest.Bytes(); small {
+				if err := w.ingest.Abort(); err != nil { // what is in a file of it is needed no more
+					b.s.log.Warn("removing what was written of a blob that is published", "digest", w.digest, "error", err)
+				}
+			}
+		}
+		b.mu.Lock()
+		mine := b.blobs[w.digest] == w
+		if mine {
+			delete(b.blobs, w.digest)
+		}
+		b.mu.Unlock()
+		if mine {
+			b.drop(w)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
+	"github.com/dhowhq/dhow/store/embedded/internal/files"
+	"github.com/dhowhq/dhow/store/embedded/internal/journal"
+)
+
+// resume goes on where the store was left: what the journal has and the database has not
+// is applied, as after a crash between the two.
+func (s *Store) resume(ctx context.Context) error {
+	var state catalog.State
+	err := s.view(ctx, func(tx *catalog.Tx) (err error) {
+		state, err = tx.State()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.epoch = state.Epoch
+	s.sweep = state.Sweep || !state.Clean
+	if !state.Clean || s.boot == "" || s.boot != state.Boot {
+		s.epoch++
+	}
+	if s.opts.ReadOnly {
+		return nil
+	}
+	r := replayer{db: s.catalog.Load(), state: state}
+	end, err := journal.Read(ctx, s.journalAt, state.Journal, journal.Visitor{Entry: r.entry})
+	if err == nil {
+		err = r.commit(end)
+	}
+	if err == nil {
+		s.journal, err = journal.Open(s.journalAt, end)
+	}
+	r.end()
+	switch {
+	case errdefs.IsDataLoss(err) || errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err):
+		s.degrade(err)
+		return nil
+	case err != nil:
+		return err
+	}
+	if r.entries > 0 {
+		s.log.Info("applied what a crash has left in the journal", "entries", r.entries)
+	}
+	if err := journal.Tidy(s.journalAt); err != nil {
+		s.log.Warn("removing what is left of an old journal", "error", err)
+	}
+	return s.sizeJournal()
+}
+
+// sizeJournal notes how large the journal is before the segment that is written to.
+func (s *Store) sizeJournal() error {
+	total, err := journal.Size(s.journalAt, s.journal.Next().Segment)
+	s.older.Store(total)
+	return err
+}
+
+// replayer applies entries of a journal to a database, many in one transaction.
+type replayer struct {
+	db      *catalog.DB
+	state   catalog.State
+	tx      *catalog.Tx
+	bytes   int // in the transaction
+	entries int
+}
+
+// entry applies one entry.
+func (r *replayer) entry(at journal.Position, payload []byte) error {
+	if r.bytes > maxGroupLog {
+		if err := r.commit(at); err != nil {
+			return err
+		}
+	}
+	if r.tx == nil {
+		tx, err := r.db.Update()
+		if err != nil {
+			return err
+		}
+		r.tx = tx
+	}
+	r.entries++
+	r.bytes += len(payload)
+	return r.tx.Replay(payload)
+}
+
+// commit makes durable what was applied, which is all before a position.
+func (r *replayer) commit(at journal.Position) error {
+	if r.tx == nil {
+		return nil
+	}
+	state, err := r.tx.State()
+	if err != nil {
+		return err
+	}
+	state.Journal = at
+	r.tx.SetState(state)
+	err = r.tx.Commit()
+	r.tx, r.bytes = nil, 0
+	if err != nil {
+		return files.Kind(fmt.Errorf("applying the journal: %w", err))
+	}
+	return nil
+}
+
+// end gives up what was not committed.
+func (r *replayer) end() {
+	if r.tx != nil {
+		r.tx.Rollback()
+		r.tx = nil
+	}
+}

@@ -1,0 +1,87 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
+)
+
+// stepFiles is how many files a step looks at.
+const stepFiles = 1000
+
+// sweepFiles looks for files that no record knows, which a crash may have left, and
+// removes them: some in each step, until all were looked at.
+func (s *Store) sweepFiles(ctx context.Context, c *store.Collected) error {
+	if !s.sweep {
+		return nil
+	}
+	enough := errors.New("enough")
+	n := 0
+	err := s.files.Walk(ctx, s.swept, func(d digest.Digest, size int64) error {
+		gone, err := s.sweepFile(ctx, d)
+		if err != nil {
+			return err
+		}
+		s.swept = d
+		if gone {
+			c.Blobs++
+			c.Bytes += size
+			s.log.Info("removed a file that no record knows", "digest", d)
+		}
+		if n++; n == stepFiles {
+			return enough
+		}
+		return nil
+	})
+	c.Examined += n
+	if errors.Is(err, enough) {
+		c.More = true
+		return nil
+	}
+	if err == nil {
+		_, _, err = s.files.Empty(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("looking for files that no record knows: %w", err)
+	}
+	return s.endSweep(ctx)
+}
+
+// sweepFile removes a file if no record knows it, and nobody is writing it.
+func (s *Store) sweepFile(ctx context.Context, d digest.Digest) (gone bool, err error) {
+	if !s.uses.collect(d) {
+		return false, nil
+	}
+	defer s.uses.collected(d)
+	var blob catalog.Blob
+	err = s.view(ctx, func(tx *catalog.Tx) (err error) {
+		blob, err = tx.Blob(d)
+		return err
+	})
+	if err == nil && blob.File || err != nil && !errdefs.IsNotFound(err) {
+		return false, err
+	}
+	return true, s.files.Trash([]digest.Digest{d})
+}
+
+// endSweep notes that all files were looked at.
+func (s *Store) endSweep(ctx context.Context) error {
+	err := s.update(ctx, func(tx *catalog.Tx) error {
+		state, err := tx.State()
+		if err == nil {
+			state.Sweep = false
+			tx.SetState(state)
+		}
+		return err
+	})
+	if err == nil {
+		s.sweep, s.swept = false, ""
+	}
+	return err
+}
