@@ -48,6 +48,7 @@ type Dir struct {
 	ops    operations
 	pump   durable.Pump
 	bufs   sync.Pool // of *[]byte, for hashing
+	shares bool      // the kernel may copy without writing
 
 	base, blobs, ingest, trash, bad *folder
 
@@ -108,6 +109,7 @@ func (d *Dir) openFolders(root *os.Root) error {
 	if d.base, err = newFolder(own, ".", own); err != nil {
 		return err
 	}
+	d.shares = shares(d.base.file)
 	for name, to := range map[string]**folder{blobsName: &d.blobs, ingestName: &d.ingest, trashName: &d.trash, badName: &d.bad} {
 		f, err := d.openFolder(name)
 		if err != nil {

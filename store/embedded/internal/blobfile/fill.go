@@ -28,7 +28,8 @@ type Opener = func(ctx context.Context, from int64) (io.ReadCloser, error)
 // Ingest has ended. With any other error what was read is kept.
 //
 // The reader is closed, after the return if the context has ended. If it has the method
-// CopyTo of durable.FileCopier, the kernel copies.
+// CopyTo of durable.FileCopier, and the file system may share blocks, the kernel copies;
+// on others reading and writing on two cores is faster.
 func (in *Ingest) Fill(ctx context.Context, want digest.Digest, size int64, open Opener) error {
 	want, err := image.ParseDigest(string(want))
 	if err != nil {
@@ -80,7 +81,7 @@ func (in *Ingest) readFrom(ctx context.Context, src io.Reader, size int64) error
 	if in.inSmall && size <= Small {
 		return in.readSmall(ctx, src, int(size))
 	}
-	if from, ok := src.(durable.FileCopier); ok {
+	if from, ok := src.(durable.FileCopier); ok && in.d.shares {
 		return in.copyFile(ctx, from, size)
 	}
 	check := &meter{in: in, size: size}
@@ -145,23 +146,25 @@ func (in *Ingest) readSmall(ctx context.Context, src io.Reader, size int) error 
 	}
 }
 
-// copyFile has the kernel copy, window by window, and hashes what has arrived: what is
-// hashed is what was written, whatever happens to the source.
+// copyFile has the kernel copy, window by window, and hashes meanwhile what has arrived
+// before: what is hashed is what was written, whatever happens to the source.
 func (in *Ingest) copyFile(ctx context.Context, src durable.FileCopier, size int64) error {
 	if err := in.spill(); err != nil {
 		return err
 	}
 	in.content, in.contentBytes = "", 0
 	in.small, in.inSmall = nil, false
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	for more := true; more; {
 		want := min(size-in.size, writeBackWindow-1) + 1
 		if _, err := in.file.Seek(in.size, io.SeekStart); err != nil {
 			return told(err)
 		}
+		hashing := make(chan error, 1)
+		go func() { hashing <- in.catchUp(ctx) }()
 		n, err := src.CopyTo(in.file, want)
+		if hashErr := <-hashing; err == nil {
+			err = hashErr
+		}
 		in.filed += n
 		in.grown(n)
 		if err != nil {
@@ -170,13 +173,9 @@ func (in *Ingest) copyFile(ctx context.Context, src durable.FileCopier, size int
 		if in.size > size {
 			return tooLong(size)
 		}
-		if err := in.catchUp(ctx); err != nil {
-			return err
-		}
-		if n < want {
-			return nil
-		}
+		more = n == want
 	}
+	return in.catchUp(ctx)
 }
 
 // Verify checks that the bytes are those of a digest and size; a negative size is not

@@ -26,6 +26,7 @@ func TestFill(t *testing.T) {
 				t.Run(fmt.Sprintf("%s of %d as %d", name, size, want), func(t *testing.T) {
 					t.Parallel()
 					d, _ := newDir(t)
+					d.shares = true // if only to have the kernel copy
 					in := create(t, d, "ref")
 					if err := in.Fill(t.Context(), blob, want, open); err != nil {
 						t.Fatal(err)
@@ -77,6 +78,7 @@ func TestFillOfWrongContentLeavesNothing(t *testing.T) {
 				t.Run(fmt.Sprintf("%s of %d, %s", name, size, kind), func(t *testing.T) {
 					t.Parallel()
 					d, dir := newDir(t)
+					d.shares = true
 					in := create(t, d, "ref")
 					err := in.Fill(t.Context(), digest.FromBytes(data), int64(size), open)
 					wantKind(t, "Fill", err, errdefs.ErrDataLoss)

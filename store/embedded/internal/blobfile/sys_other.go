@@ -18,5 +18,8 @@ func free(*os.File) (uint64, error) {
 	return 0, fmt.Errorf("free space of a file system on this platform: %w", errdefs.ErrNotImplemented)
 }
 
+// shares is false: package os does not have the kernel copy here.
+func shares(*os.File) bool { return false }
+
 // identify cannot tell whether a file has changed.
 func identify(fs.FileInfo) (identity, bool) { return identity{}, false }
