@@ -91,17 +91,16 @@ func begin(ctx context.Context, dst transport.Destination, acc transport.Accepts
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	complete, err := isComplete(ctx, dst, acc, src, opts)
-	if err != nil {
-		return nil, err
-	}
 	l := newLoader(ctx, src, acc, opts)
-	l.Complete = complete
-	if err := l.image(ctx); err != nil {
-		l.close()
-		return nil, fmt.Errorf("reading the source: %w", err)
+	var err error
+	if l.Complete, err = isComplete(ctx, dst, acc, src, opts); err == nil {
+		if err = l.image(ctx); err == nil {
+			return l, nil
+		}
+		err = fmt.Errorf("reading the source: %w", err)
 	}
-	return l, nil
+	l.close()
+	return nil, err
 }
 
 // early returns the plan for the image without what is attached to it, if that cannot
