@@ -46,7 +46,7 @@ func (d *Dir) Create(ctx context.Context, ref string, algorithm digest.Algorithm
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("beginning to write %q: %w", ref, err)
+		return nil, fmt.Errorf("beginning to write %.256q: %w", ref, err)
 	}
 	return in, nil
 }
@@ -99,7 +99,7 @@ func (in *Ingest) resume() error {
 	switch {
 	case errdefs.IsNotFound(err):
 		return nil
-	case errdefs.IsInvalidArgument(err):
+	case errdefs.IsInvalidArgument(err), errdefs.IsPermissionDenied(err):
 		in.d.log.Warn("removing what is in the place of a file that is being written", "error", err)
 		return in.d.ingest.remove(in.name)
 	case err != nil:

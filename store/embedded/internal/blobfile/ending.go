@@ -110,7 +110,7 @@ func (in *Ingest) end(how ending) error {
 	}
 	defer in.d.jobDone()
 	if err := in.finish(); err != nil {
-		return fmt.Errorf("ending what was written of %q: %w", in.ref, err)
+		return fmt.Errorf("ending what was written of %.256q: %w", in.ref, err)
 	}
 	return nil
 }

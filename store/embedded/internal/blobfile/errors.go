@@ -11,14 +11,15 @@ import (
 )
 
 // told gives an error of the file system its kind, and leaves out the names of system
-// call and file.
+// call and file, if it is not wrapped.
 func told(err error) error {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		err = p.Err
-	} else if l, ok := errors.AsType[*os.LinkError](err); ok {
-		err = l.Err
+	switch e := err.(type) { //nolint:errorlint // what wraps it says more
+	case *fs.PathError:
+		err = e.Err
+	case *os.LinkError:
+		err = e.Err
 	}
-	kind := error(nil)
+	var kind error
 	switch {
 	case isFull(err):
 		kind = errdefs.ErrResourceExhausted

@@ -109,7 +109,7 @@ func (in *Ingest) Write(p []byte) (n int, err error) {
 		return err
 	})
 	if err != nil {
-		err = fmt.Errorf("writing %q: %w", in.ref, err)
+		err = fmt.Errorf("writing %.256q: %w", in.ref, err)
 	}
 	return n, err
 }
@@ -178,7 +178,7 @@ func (in *Ingest) spill() error {
 func (in *Ingest) Reset() error {
 	err := in.use(context.Background(), in.reset)
 	if err != nil {
-		return fmt.Errorf("forgetting what was written of %q: %w", in.ref, err)
+		return fmt.Errorf("forgetting what was written of %.256q: %w", in.ref, err)
 	}
 	return nil
 }
@@ -205,7 +205,7 @@ func (in *Ingest) Digest(ctx context.Context, algorithm digest.Algorithm) (d dig
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("hashing %q: %w", in.ref, err)
+		return "", fmt.Errorf("hashing %.256q: %w", in.ref, err)
 	}
 	return d, nil
 }

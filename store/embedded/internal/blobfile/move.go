@@ -14,10 +14,15 @@ import (
 )
 
 func (p *publication) move(ctx context.Context) error {
+	seen := map[digest.Digest]bool{}
 	for _, m := range p.files {
 		if err := m.prepare(); err != nil {
-			return fmt.Errorf("publishing %q: %w", m.in.ref, err)
+			return fmt.Errorf("publishing %.256q: %w", m.in.ref, err)
 		}
+		if seen[m.place.blob] {
+			return fmt.Errorf("publishing %s twice: %w", m.place.blob, errdefs.ErrInvalidArgument)
+		}
+		seen[m.place.blob] = true
 	}
 	if err := p.syncFiles(ctx); err != nil {
 		return err
@@ -67,14 +72,11 @@ func (m *moving) prepare() (err error) {
 }
 
 // syncFiles makes the bytes durable, and closes the files. A failure is final for its
-// file, or for all files if it is that of the file system.
+// file.
 func (p *publication) syncFiles(ctx context.Context) error {
 	if len(p.files) > groupSize {
-		if err := p.d.ops.syncFS(p.d.base.file); err != nil {
-			for _, m := range p.files {
-				m.in.decide(dropped)
-			}
-			return fmt.Errorf("syncing the file system of %s: %w", p.d.base.root.Name(), told(err))
+		if err := p.d.ops.syncFS(p.d.base.file); err != nil { // whose file it is, its own sync says
+			p.d.log.Warn("syncing a file system", "of", p.d.base.root.Name(), "error", told(err))
 		}
 	}
 	return parallel(len(p.files), func(i int) error {

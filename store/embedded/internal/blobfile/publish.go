@@ -22,7 +22,8 @@ const groupSize = 64
 // ended; but a file that has replaced a blob stays. Files whose sync has failed, or that
 // of a directory, are removed, and their Ingests have ended: the kernel may have dropped
 // what was written, and would not say so again. All others are as before. Content that
-// was not verified is ErrFailedPrecondition, a file that somebody has changed ErrDataLoss.
+// was not verified is ErrFailedPrecondition, a file that somebody has changed ErrDataLoss,
+// one digest twice ErrInvalidArgument.
 //
 // If the context ends, either its error is returned, or nil because all was done.
 func (d *Dir) Publish(ctx context.Context, files []*Ingest) error {
@@ -32,8 +33,8 @@ func (d *Dir) Publish(ctx context.Context, files []*Ingest) error {
 	p := &publication{d: d, shards: map[string]*folder{}}
 	seen := map[*Ingest]bool{}
 	for _, in := range files {
-		if seen[in] {
-			return fmt.Errorf("publishing %q twice: %w", in.ref, errdefs.ErrInvalidArgument)
+		if seen[in] { // it would wait for itself
+			return fmt.Errorf("publishing %.256q twice: %w", in.ref, errdefs.ErrInvalidArgument)
 		}
 		seen[in] = true
 		p.files = append(p.files, &moving{in: in})
@@ -86,7 +87,7 @@ func (p *publication) run(ctx context.Context) error {
 	for i, m := range p.files {
 		if err := m.in.enter(ctx); err != nil {
 			p.leave(i)
-			return fmt.Errorf("publishing %q: %w", m.in.ref, err)
+			return fmt.Errorf("publishing %.256q: %w", m.in.ref, err)
 		}
 	}
 	defer p.leave(len(p.files))

@@ -23,7 +23,7 @@ func (in *Ingest) Rename(ctx context.Context, ref string) error {
 	}
 	err := in.use(ctx, func() error { return in.rename(ctx, ref) })
 	if err != nil {
-		return fmt.Errorf("going on with %q as %q: %w", in.ref, ref, err)
+		return fmt.Errorf("going on with %q as %.256q: %w", in.ref, ref, err)
 	}
 	return nil
 }
@@ -75,7 +75,7 @@ func (in *Ingest) Open(ctx context.Context) (r io.ReadCloser, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading what was written of %q: %w", in.ref, err)
+		return nil, fmt.Errorf("reading what was written of %.256q: %w", in.ref, err)
 	}
 	return r, nil
 }
