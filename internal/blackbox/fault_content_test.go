@@ -19,7 +19,7 @@ const codeDamaged = 3
 // and nothing of them is left behind.
 func TestDamagedSource(t *testing.T) {
 	t.Parallel()
-	f := newFaulty(t, 2, 8<<20)
+	f := newFaulty(t, 2, 2<<20)
 	damage := fault.Fault{Damage: true, Of: f.isLarge}
 	t.Run("to a layout", func(t *testing.T) {
 		t.Parallel()

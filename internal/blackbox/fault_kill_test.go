@@ -77,11 +77,11 @@ func wantOnly(t *testing.T, what string, moved map[digest.Digest]int64, total, s
 // stuck. Repeated, they move what was missing and nothing else.
 func TestKilledCopyOfRegistry(t *testing.T) {
 	t.Parallel()
-	size := 3 << 20 // more than what a layout keeps for later
+	size := 3 << 20 // the smallest are more than what a layout keeps for later
 	if os.Getenv("DHOW_TEST_LONG") != "" {
 		size = 64 << 20
 	}
-	f := newFaulty(t, 5, size)
+	f := newFaulty(t, 3, size)
 	come, stuck := f.halves()
 	hold := fault.Fault{StallAnswer: 100_000, Of: func(d digest.Digest) bool { return stuck[d] > 0 }}
 	t.Run("to a layout", func(t *testing.T) {

@@ -113,7 +113,7 @@ func (f *faulty) proxied(t *testing.T, where side, what fault.Fault) (p *fault.P
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	const mega = 1e6 // as those who measured peers counted
-	runs, layers, size, every := 1, 2, 8<<20, int64(2*mega)
+	runs, layers, size, every := 1, 1, 8<<20, int64(2*mega)
 	resent := 1.5 // what was on its way through the proxy when it was cut is sent again
 	if os.Getenv("DHOW_TEST_LONG") != "" {
 		runs, layers, size, every, resent = 5, 3, 64<<20, 20*mega, 1.1
