@@ -109,6 +109,12 @@ func (in *Ingest) resume() error {
 	if err != nil {
 		return errors.Join(told(err), file.Close())
 	}
+	if shared(info) {
+		// It may be a blob too, by a file system that has lost half of a rename, or
+		// be in a backup: it is nothing to write to.
+		in.d.log.Warn("removing a file that is being written, and has another name", "name", in.name)
+		return errors.Join(in.d.ingest.remove(in.name), file.Close())
+	}
 	in.made = true
 	in.file, in.size, in.filed, in.pushed = file, info.Size(), info.Size(), info.Size()
 	in.inSmall = false

@@ -11,6 +11,9 @@
 // which records a file only after Publish has made it durable, and has nobody publish
 // a digest while it is being trashed.
 //
+// The names of what is being written, which tell the refs, are nameOf's, and note has
+// what a .ref is like. Names in trash/ mean nothing. Those in bad/ count from 1.
+//
 // Directories have mode 0700 and files 0600, whatever the umask. No symbolic link is
 // followed, and nothing but a regular file is opened as one: whatever else is in the
 // place of a blob is a damaged blob, in the place of bytes being written it is removed,

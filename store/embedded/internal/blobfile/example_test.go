@@ -44,7 +44,8 @@ func roundTrip(ctx context.Context, dir, content string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() // keeps it if something fails, and does nothing else
+	// Keeps what was written if something fails, and does nothing else.
+	defer in.Close()
 	err = in.Fill(ctx, blob, int64(len(content)), func(_ context.Context, from int64) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(content[from:])), nil
 	})

@@ -158,6 +158,28 @@ func TestPlantedInThePlaceOfWhatIsBeingWritten(t *testing.T) {
 	}
 }
 
+// TestALinkIsNotWrittenTo has what is being written be a blob at the same time.
+func TestALinkIsNotWrittenTo(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{10, 2 * Small} {
+		d, dir := newDir(t)
+		data := randomBytes(6, size)
+		publish(t, d, data)
+		if err := os.Link(blobPath(dir, digest.FromBytes(data)), filepath.Join(dir, ingestName, nameOf("ref"))); err != nil {
+			t.Skip(err)
+		}
+		in := create(t, d, "ref")
+		wantOffset(t, in, 0)
+		if _, err := in.Write(randomBytes(7, 2*size)); err != nil {
+			t.Fatal(err)
+		}
+		if err := in.Close(); err != nil {
+			t.Fatal(err)
+		}
+		wantBlob(t, d, data)
+	}
+}
+
 func TestPlantedAfterTheFileWasMade(t *testing.T) {
 	t.Parallel()
 	data := randomBytes(3, 2*Small)

@@ -4,6 +4,7 @@ package blobfile
 
 import (
 	"errors"
+	"io/fs"
 	"runtime"
 	"syscall"
 
@@ -16,6 +17,12 @@ func rename(from *folder, name string, to *folder, as string) error {
 	defer runtime.KeepAlive(from)
 	defer runtime.KeepAlive(to)
 	return again(func() error { return unix.Renameat(int(from.file.Fd()), name, int(to.file.Fd()), as) })
+}
+
+// shared reports whether a file has other names.
+func shared(info fs.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && s.Nlink > 1
 }
 
 // again calls do again if a signal came between.

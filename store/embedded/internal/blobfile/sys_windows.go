@@ -2,6 +2,7 @@ package blobfile
 
 import (
 	"errors"
+	"io/fs"
 	"path"
 
 	"golang.org/x/sys/windows"
@@ -12,6 +13,9 @@ import (
 func rename(from *folder, name string, to *folder, as string) error {
 	return from.base.Rename(path.Join(from.path, name), path.Join(to.path, as))
 }
+
+// shared cannot tell whether a file has other names.
+func shared(fs.FileInfo) bool { return false }
 
 func isFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
