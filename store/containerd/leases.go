@@ -1,0 +1,293 @@
+package containerd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/process"
+	"github.com/dhowhq/dhow/internal/strictjson"
+	"github.com/dhowhq/dhow/store"
+)
+
+// The labels of leases.
+const (
+	labelExpire  = "containerd.io/gc.expire" // containerd's: it ends the lease then
+	labelProcess = spaceOurs + "process"     // the ID of the process that it is tied to
+	labelCreated = spaceOurs + "created"     // where containerd's own time is that of Extend
+	labelUse     = spaceOurs + "use"         // for leases that callers do not see: what they are for
+)
+
+// resourceContent is containerd's name for what we have leases hold.
+const resourceContent = "content"
+
+// lease is a lease as containerd has it.
+type lease struct {
+	store.Lease
+	over bool
+	use  string
+}
+
+// leaseOf reads one.
+func leaseOf(l *leasesapi.Lease) lease {
+	labels := l.GetLabels()
+	r := lease{Lease: store.Lease{ID: l.GetID(), Created: l.GetCreatedAt().AsTime()}, use: labels[labelUse]}
+	if until, err := time.Parse(time.RFC3339Nano, labels[labelExpire]); err == nil {
+		r.Until = until
+		r.over = !time.Now().Before(until)
+	}
+	if created, err := time.Parse(time.RFC3339Nano, labels[labelCreated]); err == nil {
+		r.Created = created
+	}
+	if id, tied := labels[labelProcess]; tied {
+		r.Process = true
+		r.over = r.over || !process.ID(id).Alive()
+	}
+	others := maps.Clone(labels)
+	delete(others, labelExpire) // Until says it
+	r.Labels = shownLabels(others)
+	return r
+}
+
+// listLeases returns all leases, those that are over too.
+func (s *Store) listLeases(ctx context.Context) ([]lease, error) {
+	answer, err := s.leases.List(ctx, &leasesapi.ListRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("listing leases: %w", err)
+	}
+	var all []lease
+	for _, l := range answer.GetLeases() {
+		all = append(all, leaseOf(l))
+	}
+	return all, nil
+}
+
+// getLease returns a lease that is not over.
+func (s *Store) getLease(ctx context.Context, id string) (lease, error) {
+	all, err := s.listLeases(ctx)
+	if err != nil {
+		return lease{}, err
+	}
+	for _, l := range all {
+		if l.ID == id && !l.over {
+			return l, nil
+		}
+	}
+	return lease{}, fmt.Errorf("lease %s: %w", strictjson.Quote(id), errdefs.ErrNotFound)
+}
+
+// Leases returns the leases of the namespace, whoever made them.
+func (s *Store) Leases(ctx context.Context) ([]store.Lease, error) {
+	all, err := s.listLeases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var shown []store.Lease
+	for _, l := range all {
+		if !l.over && l.use == "" {
+			shown = append(shown, l.Lease)
+		}
+	}
+	slices.SortFunc(shown, func(a, b store.Lease) int { return strings.Compare(a.ID, b.ID) })
+	return shown, nil
+}
+
+// Lease makes a lease.
+func (s *Store) Lease(ctx context.Context, l store.Lease) (store.Lease, error) {
+	if l.ID == "" {
+		l.ID = "dhow-" + rand.Text()
+	}
+	if !utf8.ValidString(l.ID) {
+		return store.Lease{}, fmt.Errorf("lease %s is not valid UTF-8: %w", strictjson.Quote(l.ID), errdefs.ErrInvalidArgument)
+	}
+	release, err := s.leasing.take(ctx)
+	if err != nil {
+		return store.Lease{}, err
+	}
+	defer release()
+	made, err := s.createLease(ctx, l, nil)
+	if errdefs.IsAlreadyExists(err) {
+		if _, there := s.getLease(ctx, l.ID); errdefs.IsNotFound(there) { // it is over, and its ID free
+			if err := s.deleteLease(ctx, l.ID, false); err != nil {
+				return store.Lease{}, err
+			}
+			made, err = s.createLease(ctx, l, nil)
+		}
+	}
+	return made, err
+}
+
+// createLease makes a lease with labels of ours.
+func (s *Store) createLease(ctx context.Context, l store.Lease, ours map[string]string) (store.Lease, error) {
+	labels, err := keptLabels(l.Labels)
+	if err != nil {
+		return store.Lease{}, err
+	}
+	maps.Copy(labels, ours)
+	if !l.Until.IsZero() {
+		labels[labelExpire] = l.Until.UTC().Format(time.RFC3339Nano)
+	}
+	if l.Process && labels[labelProcess] == "" {
+		labels[labelProcess] = string(process.Self())
+	}
+	answer, err := s.leases.Create(ctx, &leasesapi.CreateRequest{ID: l.ID, Labels: labels})
+	if err != nil {
+		return store.Lease{}, fmt.Errorf("making lease %s: %w", strictjson.Quote(l.ID), err)
+	}
+	return leaseOf(answer.GetLease()).Lease, nil
+}
+
+func (s *Store) deleteLease(ctx context.Context, id string, wait bool) error {
+	if _, err := s.leases.Delete(ctx, &leasesapi.DeleteRequest{ID: id, Sync: wait}); err != nil {
+		return fmt.Errorf("ending lease %s: %w", strictjson.Quote(id), err)
+	}
+	return nil
+}
+
+// Release ends a lease.
+func (s *Store) Release(ctx context.Context, id string) error {
+	release, err := s.leasing.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if _, err := s.getLease(ctx, id); err != nil {
+		return err
+	}
+	return s.deleteLease(ctx, id, false)
+}
+
+// Hold has a lease hold blobs, and by their labels what is below them.
+func (s *Store) Hold(ctx context.Context, id string, blobs ...digest.Digest) error {
+	release, err := s.leasing.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if _, err := s.getLease(ctx, id); err != nil {
+		return err
+	}
+	for _, d := range blobs {
+		if _, err := image.ParseDigest(d.String()); err != nil {
+			return err
+		}
+	}
+	for _, d := range blobs {
+		if err := s.addResource(ctx, id, resourceContent, d.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) addResource(ctx context.Context, id, kind, of string) error {
+	_, err := s.leases.AddResource(ctx, &leasesapi.AddResourceRequest{ID: id, Resource: &leasesapi.Resource{ID: of, Type: kind}})
+	if err != nil {
+		return fmt.Errorf("having lease %s hold %s: %w", strictjson.Quote(id), of, err)
+	}
+	return nil
+}
+
+// Held returns the content that a lease holds.
+func (s *Store) Held(ctx context.Context, id string) ([]digest.Digest, error) {
+	if _, err := s.getLease(ctx, id); err != nil {
+		return nil, err
+	}
+	resources, err := s.resources(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	held := []digest.Digest{}
+	for _, r := range resources {
+		if r.GetType() == resourceContent {
+			held = append(held, digest.Digest(r.GetID()))
+		}
+	}
+	slices.Sort(held)
+	return held, nil
+}
+
+func (s *Store) resources(ctx context.Context, id string) ([]*leasesapi.Resource, error) {
+	answer, err := s.leases.ListResources(ctx, &leasesapi.ListResourcesRequest{ID: id})
+	if err != nil {
+		return nil, fmt.Errorf("listing what lease %s holds: %w", strictjson.Quote(id), err)
+	}
+	return answer.GetResources(), nil
+}
+
+// Extend moves the end of a lease. containerd cannot change one: another one of the
+// same ID takes its place, and a third one holds everything meanwhile.
+func (s *Store) Extend(ctx context.Context, id string, until time.Time) error {
+	release, err := s.leasing.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	answer, err := s.leases.List(ctx, &leasesapi.ListRequest{})
+	if err != nil {
+		return fmt.Errorf("listing leases: %w", err)
+	}
+	for _, l := range answer.GetLeases() {
+		if l.GetID() == id && !leaseOf(l).over {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			defer cancel()
+			return s.replaceLease(ctx, l, until)
+		}
+	}
+	return fmt.Errorf("lease %s: %w", strictjson.Quote(id), errdefs.ErrNotFound)
+}
+
+// guardTime is how long the lease lives that holds everything while another one is
+// replaced, should this process be killed then.
+const guardTime = time.Hour
+
+func (s *Store) replaceLease(ctx context.Context, l *leasesapi.Lease, until time.Time) (err error) {
+	guard := "dhow-" + rand.Text()
+	if _, err := s.createLease(ctx, store.Lease{ID: guard, Until: time.Now().Add(guardTime)}, map[string]string{labelUse: "extend"}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.deleteLease(ctx, guard, false)) }()
+	resources, err := s.resources(ctx, l.GetID())
+	if err != nil {
+		return err
+	}
+	if err := s.addResources(ctx, guard, resources); err != nil {
+		return err
+	}
+	labels := maps.Clone(l.GetLabels())
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	delete(labels, labelExpire)
+	if !until.IsZero() {
+		labels[labelExpire] = until.UTC().Format(time.RFC3339Nano)
+	}
+	labels[labelCreated] = leaseOf(l).Created.UTC().Format(time.RFC3339Nano)
+	if err := s.deleteLease(ctx, l.GetID(), false); err != nil {
+		return err
+	}
+	if _, err := s.leases.Create(ctx, &leasesapi.CreateRequest{ID: l.GetID(), Labels: labels}); err != nil {
+		return fmt.Errorf("making lease %s anew: %w", strictjson.Quote(l.GetID()), err)
+	}
+	return s.addResources(ctx, l.GetID(), resources)
+}
+
+func (s *Store) addResources(ctx context.Context, id string, resources []*leasesapi.Resource) error {
+	for _, r := range resources {
+		if err := s.addResource(ctx, id, r.GetType(), r.GetID()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,278 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/strictjson"
+	"github.com/dhowhq/dhow/store"
+)
+
+// Move moves names. containerd changes one image record at a time, and compares none
+// with what it was: conditions hold among those who use one Store, and a daemon that is
+// lost in the middle has moved some of the names.
+func (s *Store) Move(ctx context.Context, moves ...store.Move) ([]store.Moved, error) {
+	release, err := s.moving.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	unpin, err := s.pinTargets(ctx, moves)
+	defer unpin()
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.plan(ctx, moves, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.run(ctx, p)
+}
+
+// pinTargets keeps the targets of moves from being collected until they have names.
+func (s *Store) pinTargets(ctx context.Context, moves []store.Move) (unpin func(), err error) {
+	var releases []func() error
+	unpin = func() {
+		for _, release := range releases {
+			if err := release(); err != nil {
+				s.log.Warn("letting go of the target of a name", "error", err)
+			}
+		}
+	}
+	for _, m := range moves {
+		if isZero(m.To) {
+			continue
+		}
+		release, _, err := s.pin(ctx, m.To.Digest)
+		if err != nil {
+			return unpin, fmt.Errorf("name %s: its target: %w", strictjson.Quote(m.Name), err)
+		}
+		releases = append(releases, release)
+	}
+	return unpin, nil
+}
+
+// plan is what becomes of records, and what that is for the caller.
+type plan struct {
+	before map[string]store.Record // by key; those that there are
+	after  map[string]store.Record // those that are to be; a zero target for none
+	order  []string                // the keys of after
+	moved  []store.Moved
+}
+
+// plan checks moves against what containerd has now. Documents that are about to be
+// visible are in fresh. The caller holds moving.
+func (s *Store) plan(ctx context.Context, moves []store.Move, fresh map[digest.Digest]store.Facts) (*plan, error) {
+	p := &plan{before: map[string]store.Record{}, after: map[string]store.Record{}}
+	for _, m := range moves {
+		if err := s.planOne(ctx, p, m, fresh); err != nil {
+			return nil, fmt.Errorf("name %s: %w", strictjson.Quote(m.Name), err)
+		}
+	}
+	return p, s.planDangling(ctx, p, moves)
+}
+
+// look notes what a key points at now.
+func (s *Store) look(ctx context.Context, p *plan, key string) (r store.Record, there bool, err error) {
+	if r, there = p.before[key]; there {
+		return r, true, nil
+	}
+	r, err = s.getImage(ctx, nameOf(key))
+	if errdefs.IsNotFound(err) {
+		return store.Record{}, false, nil
+	}
+	if err == nil {
+		p.before[key] = r
+	}
+	return r, err == nil, err
+}
+
+func (p *plan) set(key string, r store.Record) {
+	if _, there := p.after[key]; !there {
+		p.order = append(p.order, key)
+	}
+	p.after[key] = r
+}
+
+// planOne checks one move.
+func (s *Store) planOne(ctx context.Context, p *plan, m store.Move, fresh map[digest.Digest]store.Facts) error {
+	if err := checkKey(m.Name); err != nil {
+		return err
+	}
+	if _, again := p.after[m.Name]; again {
+		return fmt.Errorf("it is given twice: %w", errdefs.ErrInvalidArgument)
+	}
+	if _, err := keptLabels(m.Labels); err != nil {
+		return err
+	}
+	before, there, err := s.look(ctx, p, m.Name)
+	if err != nil {
+		return err
+	}
+	if m.If.Absent && there {
+		return fmt.Errorf("it points at %s: %w", before.Target.Digest, errdefs.ErrFailedPrecondition)
+	}
+	if m.If.Digest != "" && m.If.Digest != before.Target.Digest {
+		return fmt.Errorf("it does not point at %s: %w", m.If.Digest, errdefs.ErrFailedPrecondition)
+	}
+	next := store.Record{Target: m.To, Labels: m.Labels}
+	if digestOf(m.Name) == "" {
+		next.Name = m.Name
+	}
+	if isZero(m.To) {
+		next.Target = ocispec.Descriptor{}
+	} else if err := s.checkTarget(ctx, m, fresh); err != nil {
+		return err
+	}
+	p.set(m.Name, next)
+	p.moved = append(p.moved, store.Moved{Before: before})
+	return nil
+}
+
+// checkTarget checks that a name may point there.
+func (s *Store) checkTarget(ctx context.Context, m store.Move, fresh map[digest.Digest]store.Facts) error {
+	to := m.To
+	if d := digestOf(m.Name); d != "" && d != to.Digest {
+		return fmt.Errorf("a dangling record of another digest, %s: %w", to.Digest, errdefs.ErrInvalidArgument)
+	}
+	facts, isFresh := fresh[to.Digest]
+	if !isFresh {
+		info, err := s.info(ctx, to.Digest)
+		if err != nil {
+			return err
+		}
+		if facts, err = s.Facts(ctx, to.Digest); errdefs.IsNotFound(err) && image.IsDocument(to.MediaType) {
+			facts, err = s.adopt(ctx, to.Digest, info.GetSize(), to.MediaType)
+		}
+		if err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
+	if facts.MediaType != to.MediaType || facts.Size != to.Size || !image.IsDocument(to.MediaType) {
+		return fmt.Errorf("%s is not known as %s of %d bytes: %w", to.Digest, strictjson.Quote(to.MediaType), to.Size, errdefs.ErrInvalidArgument)
+	}
+	return nil
+}
+
+// adopt understands content that is there as a document, and has it keep what is below.
+func (s *Store) adopt(ctx context.Context, d digest.Digest, size int64, mediaType string) (store.Facts, error) {
+	if err := s.learn(ctx, d, size, mediaType); err != nil {
+		return store.Facts{}, err
+	}
+	facts, _ := s.docs.facts(d)
+	return facts, s.label(ctx, d, facts)
+}
+
+// planDangling adds what becomes dangling, and what is so no more.
+func (s *Store) planDangling(ctx context.Context, p *plan, moves []store.Move) error {
+	for i, m := range moves {
+		before := p.moved[i].Before
+		if before.Name == "" || m.Forget || p.named(s, before.Target.Digest) {
+			continue
+		}
+		key := store.Record{Target: before.Target}.Key()
+		if _, asked := p.after[key]; asked {
+			continue
+		}
+		if _, there, err := s.look(ctx, p, key); err != nil {
+			return err
+		} else if !there {
+			p.set(key, store.Record{Target: before.Target, Labels: before.Labels})
+		}
+	}
+	for _, key := range p.order {
+		r := p.after[key]
+		if isZero(r.Target) || !p.named(s, r.Target.Digest) {
+			continue
+		}
+		dangling := store.Record{Target: r.Target}.Key()
+		if _, there, err := s.look(ctx, p, dangling); err != nil {
+			return err
+		} else if _, asked := p.after[dangling]; there || asked {
+			p.set(dangling, store.Record{})
+		}
+	}
+	for i := range p.moved {
+		before := p.moved[i].Before
+		key := store.Record{Target: before.Target}.Key()
+		after, planned := p.after[key]
+		_, there := p.before[key]
+		p.moved[i].Dangling = before.Name != "" && (planned && !isZero(after.Target) || !planned && there)
+	}
+	return nil
+}
+
+// named reports whether a name will point at a digest.
+func (p *plan) named(s *Store, d digest.Digest) bool {
+	for _, r := range p.after {
+		if r.Name != "" && r.Target.Digest == d {
+			return true
+		}
+	}
+	for _, name := range s.index.named(d) {
+		if _, moves := p.after[name]; !moves {
+			return true
+		}
+	}
+	return false
+}
+
+// run does what was planned, what is removed last: so that nothing is without a name
+// that has one before and after. It goes on when the context ends, for a while.
+func (s *Store) run(ctx context.Context, p *plan) ([]store.Moved, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	changes := map[string]*entry{}
+	var errs []error
+	for _, key := range p.order {
+		if r := p.after[key]; !isZero(r.Target) {
+			errs = append(errs, s.putImage(ctx, p, key, r, changes))
+		}
+	}
+	for _, key := range p.order {
+		if before, there := p.before[key]; there && isZero(p.after[key].Target) {
+			err := s.deleteImage(ctx, before)
+			if errdefs.IsNotFound(err) { // another client has moved or removed it
+				err = fmt.Errorf("%w: %w", err, errdefs.ErrFailedPrecondition)
+			} else if err == nil {
+				changes[key] = nil
+			}
+			errs = append(errs, err)
+		}
+	}
+	s.index.change(changes)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return p.moved, nil
+}
+
+// putImage makes or moves one record.
+func (s *Store) putImage(ctx context.Context, p *plan, key string, r store.Record, changes map[string]*entry) (err error) {
+	before, there := p.before[key]
+	if there && before.Name == "" && r.Labels == nil {
+		return nil // what dangles already
+	}
+	if there {
+		r, err = s.updateImage(ctx, r)
+	} else {
+		r, err = s.createImage(ctx, r)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.learnGraph(ctx, rootEdge(r), maxDepth); err != nil {
+		return err
+	}
+	changes[key] = s.newEntry(r)
+	return nil
+}

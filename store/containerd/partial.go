@@ -1,0 +1,103 @@
+package containerd
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/internal/strictjson"
+	"github.com/dhowhq/dhow/store"
+)
+
+// The refs of ingests. A caller's ref may hold bytes that containerd's cannot, and is
+// used again while what was committed under it is not published yet: so its ingest has
+// a number, 0 for most.
+const (
+	refPut    = "dhow-put/"    // and the digest
+	refWriter = "dhow-writer/" // and the number, a slash, and the caller's ref in base64
+)
+
+func putRef(d digest.Digest) string { return refPut + d.String() }
+
+func writerRef(ref string, number int) string {
+	return refWriter + strconv.Itoa(number) + "/" + base64.RawURLEncoding.EncodeToString([]byte(ref))
+}
+
+// callersRef returns what a caller knows an ingest as.
+func callersRef(ingest string) string {
+	rest, ours := strings.CutPrefix(ingest, refWriter)
+	_, encoded, _ := strings.Cut(rest, "/")
+	if ref, err := base64.RawURLEncoding.DecodeString(encoded); ours && err == nil {
+		return string(ref)
+	}
+	return ingest
+}
+
+// statuses returns the ingests of the namespace.
+func (s *Store) statuses(ctx context.Context) ([]*contentapi.Status, error) {
+	answer, err := s.content.ListStatuses(ctx, &contentapi.ListStatusesRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("listing partial content: %w", err)
+	}
+	return answer.GetStatuses(), nil
+}
+
+// Partial lists the ingests of the namespace, whoever writes them. containerd gives up
+// those that are a day old.
+func (s *Store) Partial(ctx context.Context) ([]store.Partial, error) {
+	statuses, err := s.statuses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []store.Partial
+	for _, status := range statuses {
+		if s.ingests.isComplete(status.GetRef()) {
+			continue
+		}
+		all = append(all, store.Partial{
+			Ref: callersRef(status.GetRef()), Offset: status.GetOffset(),
+			Started: status.GetStartedAt().AsTime(), Updated: status.GetUpdatedAt().AsTime(),
+		})
+	}
+	return all, nil
+}
+
+// Abort forgets what was written under a ref.
+func (s *Store) Abort(ctx context.Context, ref string) error {
+	statuses, err := s.statuses(ctx)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, status := range statuses {
+		ingest := status.GetRef()
+		if callersRef(ingest) != ref || s.ingests.isComplete(ingest) {
+			continue
+		}
+		if s.ingests.isOpen(ingest) {
+			return fmt.Errorf("partial content %s is being written: %w", strictjson.Quote(ref), errdefs.ErrUnavailable)
+		}
+		if err := s.abort(ctx, ingest); err != nil {
+			return err
+		}
+		found = true
+	}
+	if !found {
+		return fmt.Errorf("partial content %s: %w", strictjson.Quote(ref), errdefs.ErrNotFound)
+	}
+	return nil
+}
+
+// abort removes an ingest.
+func (s *Store) abort(ctx context.Context, ingest string) error {
+	if _, err := s.content.Abort(ctx, &contentapi.AbortRequest{Ref: ingest}); err != nil {
+		return fmt.Errorf("giving up partial content %s: %w", strictjson.Quote(ingest), err)
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package containerd
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/store"
+)
+
+// pins keep what this process reads, or is about to name, in a lease of its own. It is
+// tied to the process: the collections of other ones end it if this one is killed.
+type pins struct {
+	s     *Store
+	lease string
+
+	turn  lock                  // held while the lease is changed
+	mu    sync.Mutex            // guards what follows
+	made  bool                  // the lease
+	count map[digest.Digest]int // of those who want it kept
+}
+
+func newPins(s *Store) *pins {
+	return &pins{s: s, lease: "dhow-" + rand.Text(), turn: newLock(), count: map[digest.Digest]int{}}
+}
+
+// add counts one more, or one less, and returns how many there are then.
+func (p *pins) add(d digest.Digest, n int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count[d] += n
+	left := p.count[d]
+	if left == 0 {
+		delete(p.count, d)
+	}
+	return left
+}
+
+// hold keeps a blob, which need not be there, until release is called.
+func (p *pins) hold(ctx context.Context, d digest.Digest) (release func() error, err error) {
+	done, err := p.turn.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if p.add(d, 1) == 1 {
+		err = p.make(ctx)
+		if err == nil {
+			err = p.s.addResource(ctx, p.lease, resourceContent, d.String())
+		}
+		if err != nil {
+			p.add(d, -1)
+			return nil, err
+		}
+	}
+	return sync.OnceValue(func() error { return p.release(d) }), nil
+}
+
+// make makes the lease when it is needed for the first time.
+func (p *pins) make(ctx context.Context) error {
+	if p.made {
+		return nil
+	}
+	_, err := p.s.createLease(ctx, store.Lease{ID: p.lease, Process: true}, map[string]string{labelUse: "read"})
+	p.made = err == nil
+	return err
+}
+
+// release lets go of a blob. A daemon that has lost the lease holds nothing anyway.
+func (p *pins) release(d digest.Digest) error {
+	ctx, cancel := context.WithTimeout(p.s.alive, patience)
+	defer cancel()
+	done, err := p.turn.take(ctx)
+	if err != nil {
+		p.add(d, -1)
+		return nil //nolint:nilerr // the store is closed, and with it went the lease
+	}
+	defer done()
+	if p.add(d, -1) > 0 {
+		return nil
+	}
+	_, err = p.s.leases.DeleteResource(ctx, &leasesapi.DeleteResourceRequest{
+		ID: p.lease, Resource: &leasesapi.Resource{ID: d.String(), Type: resourceContent},
+	})
+	if err != nil && !errdefs.IsNotFound(err) && p.s.alive.Err() == nil {
+		return fmt.Errorf("letting go of %s: %w", d, err)
+	}
+	return nil
+}
+
+// end ends the lease.
+func (p *pins) end(ctx context.Context) error {
+	done, err := p.turn.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if !p.made {
+		return nil
+	}
+	p.made = false
+	if err := p.s.deleteLease(ctx, p.lease, false); err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,269 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/store"
+)
+
+// Put writes a blob, unless containerd has it and this process does not know that it is
+// damaged.
+func (b *batch) Put(ctx context.Context, desc ocispec.Descriptor, role image.Role, open store.Opener) (store.Put, error) {
+	if _, err := image.ParseDigest(desc.Digest.String()); err != nil {
+		return "", err
+	}
+	if isDocument(desc.MediaType, role) {
+		if err := checkSize(desc.Digest, desc.Size, desc.MediaType); err != nil {
+			return "", err
+		}
+	}
+	c, done, err := b.claim(ctx, desc, role)
+	if err != nil {
+		return "", fmt.Errorf("putting %s: %w", desc.Digest, err)
+	}
+	if c != nil {
+		return store.Reused, b.want(c)
+	}
+	defer done()
+	put := store.Reused
+	c, err = b.find(ctx, desc, role)
+	if errors.Is(err, errAbsent) || err != nil && b.s.docs.healthOf(desc.Digest) == damaged {
+		put = store.Written
+		c, err = b.fetch(ctx, desc, role, open)
+	}
+	if err != nil {
+		return "", fmt.Errorf("putting %s: %w", desc.Digest, err)
+	}
+	b.s.ingests.share(c)
+	return put, b.want(c)
+}
+
+// claim returns a blob that another batch has made ready, or the right to write it. What
+// is ready is held at once: the other lease may end before this batch is published.
+func (b *batch) claim(ctx context.Context, desc ocispec.Descriptor, role image.Role) (there *complete, done func(), err error) {
+	i := b.s.ingests
+	for {
+		c, done, err := i.claim(ctx, desc.Digest)
+		if c == nil {
+			return nil, done, err
+		}
+		err = c.wantedAs(desc, role)
+		if err == nil {
+			err = lost(b.s.holdThere(ctx, b.lease, desc.Digest))
+		}
+		if visible, _ := c.state(); visible && err == nil {
+			_, err = b.s.info(ctx, desc.Digest)
+		}
+		if err == nil {
+			return c, nil, nil
+		}
+		if errdefs.IsNotFound(err) { // it was published and collected before it was held
+			i.forget(c)
+		}
+		i.leave(c)
+		if !errdefs.IsNotFound(err) {
+			return nil, nil, err
+		}
+	}
+}
+
+// errAbsent is ErrNotFound for what is to be written, and not that of an opener or a
+// lease.
+var errAbsent = fmt.Errorf("not there: %w", errdefs.ErrNotFound)
+
+// find has the lease hold a blob that is there. errAbsent if none is.
+func (b *batch) find(ctx context.Context, desc ocispec.Descriptor, role image.Role) (*complete, error) {
+	d := desc.Digest
+	info, err := b.s.info(ctx, d)
+	if errdefs.IsNotFound(err) {
+		return nil, errAbsent
+	}
+	if err != nil {
+		return nil, err
+	}
+	if b.s.docs.healthOf(d) == damaged {
+		return nil, errAbsent
+	}
+	if desc.Size >= 0 && desc.Size != info.GetSize() {
+		return nil, fmt.Errorf("it has %d bytes, not %d: %w", info.GetSize(), desc.Size, errdefs.ErrDataLoss)
+	}
+	if err := b.s.holdThere(ctx, b.lease, d); err != nil {
+		return nil, lost(err)
+	}
+	if info, err = b.s.info(ctx, d); errdefs.IsNotFound(err) {
+		return nil, errAbsent // it was collected before it was held
+	} else if err != nil {
+		return nil, err
+	}
+	c := &complete{desc: ocispec.Descriptor{Digest: d, Size: info.GetSize()}, visible: true}
+	if isDocument(desc.MediaType, role) {
+		facts, err := b.s.understand(ctx, info, desc.MediaType)
+		if err != nil {
+			return nil, err
+		}
+		c.facts = &facts
+	}
+	return c, nil
+}
+
+// lost gives the error for a lease that is not there a kind of its own.
+func lost(err error) error {
+	if errdefs.IsNotFound(err) {
+		return fmt.Errorf("the lease is over (%v): %w", err, errdefs.ErrFailedPrecondition) //nolint:errorlint // not that kind
+	}
+	return err
+}
+
+// understand learns a document that is there, and has containerd keep what is below it.
+func (s *Store) understand(ctx context.Context, info *contentapi.Info, mediaType string) (store.Facts, error) {
+	d := digest.Digest(info.GetDigest())
+	if info.GetLabels()[labelDocument] == mediaType {
+		err := s.learn(ctx, d, info.GetSize(), mediaType)
+		facts, _ := s.docs.facts(d)
+		return facts, err
+	}
+	return s.adopt(ctx, d, info.GetSize(), mediaType)
+}
+
+// fetch reads a blob from its opener.
+func (b *batch) fetch(ctx context.Context, desc ocispec.Descriptor, role image.Role, open store.Opener) (*complete, error) {
+	heals := b.s.docs.healthOf(desc.Digest) == damaged
+	if heals {
+		if err := b.s.discard(ctx, desc.Digest); err != nil {
+			return nil, err
+		}
+	}
+	c, err := b.fetchSmall(ctx, desc, role, open)
+	if c == nil && err == nil {
+		c, err = b.fetchLarge(ctx, desc, open)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.heals = heals
+	return c, nil
+}
+
+// discard removes a damaged blob, so that the right one can take its place.
+func (s *Store) discard(ctx context.Context, d digest.Digest) error {
+	_, err := s.content.Delete(ctx, &contentapi.DeleteContentRequest{Digest: d.String()})
+	if err == nil || errdefs.IsNotFound(err) {
+		err = s.collect(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("removing what is damaged: %w", err)
+	}
+	return nil
+}
+
+// fetchSmall reads a document, or a small blob of which nothing is there, into memory.
+// For any other one it returns nil.
+func (b *batch) fetchSmall(ctx context.Context, desc ocispec.Descriptor, role image.Role, open store.Opener) (*complete, error) {
+	document := isDocument(desc.MediaType, role)
+	if !document && (desc.Size < 0 || desc.Size > smallBlob) {
+		return nil, nil //nolint:nilnil // see above
+	}
+	if !document {
+		status, err := b.s.content.Status(ctx, &contentapi.StatusRequest{Ref: putRef(desc.Digest)})
+		if err == nil && status.GetStatus().GetOffset() > 0 {
+			return nil, nil //nolint:nilnil // see above
+		} else if err != nil && !errdefs.IsNotFound(err) {
+			return nil, err
+		}
+	}
+	r, err := open(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	limit := desc.Size
+	if limit < 0 {
+		limit = limitOf(desc.MediaType)
+	}
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err = errors.Join(err, r.Close()); err != nil {
+		return nil, err
+	}
+	// Not by media type: a signed manifest is known to containerd by its bytes.
+	if err := image.VerifyBytes(data, ocispec.Descriptor{Digest: desc.Digest, Size: max(desc.Size, -1)}); err != nil {
+		return nil, err
+	}
+	c := &complete{desc: ocispec.Descriptor{Digest: desc.Digest, Size: int64(len(data))}, data: data}
+	return c, c.wantedAs(desc, role)
+}
+
+// fetchLarge reads a blob into an ingest, from where an earlier Put has stopped. What
+// was resumed can only be verified by containerd, which does so by SHA-256.
+func (b *batch) fetchLarge(ctx context.Context, desc ocispec.Descriptor, open store.Opener) (_ *complete, err error) {
+	in, err := b.s.openIngest(ctx, putRef(desc.Digest), max(desc.Size, 0), "")
+	if err != nil {
+		return nil, err
+	}
+	var other hash.Hash
+	if alg := desc.Digest.Algorithm(); alg != digest.SHA256 {
+		other = alg.Hash()
+	}
+	if other != nil || desc.Size >= 0 && in.offset > desc.Size {
+		if err := in.reset(ctx); err != nil {
+			in.close()
+			return nil, err
+		}
+	}
+	if err := in.fill(ctx, desc.Size, open, other); err != nil {
+		in.close()
+		return nil, err
+	}
+	have := in.digest
+	if other != nil {
+		have = digest.NewDigest(desc.Digest.Algorithm(), other)
+	} else if in.offset == 0 {
+		have = digest.SHA256.FromBytes(nil)
+	}
+	if desc.Size >= 0 && in.offset != desc.Size || have != desc.Digest {
+		in.close()
+		err := fmt.Errorf("it has %d bytes and digest %s where %d bytes are wanted: %w", in.offset, have, desc.Size, errdefs.ErrDataLoss)
+		return nil, errors.Join(err, b.s.abort(context.WithoutCancel(ctx), in.ref))
+	}
+	return &complete{desc: ocispec.Descriptor{Digest: desc.Digest, Size: in.offset}, in: in}, nil
+}
+
+// fill writes what an opener has after what is there, up to one byte beyond the size.
+func (in *ingest) fill(ctx context.Context, size int64, open store.Opener, other hash.Hash) error {
+	r, err := open(ctx, in.offset)
+	if err != nil {
+		return err
+	}
+	var src io.Reader = r
+	if size >= 0 {
+		src = io.LimitReader(r, size-in.offset+1)
+	}
+	buf := make([]byte, chunk)
+	for err == nil {
+		var n int
+		n, err = io.ReadFull(src, buf)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = io.EOF
+		}
+		if n > 0 {
+			if other != nil {
+				other.Write(buf[:n]) // a hash never returns an error
+			}
+			if _, bad := in.write(ctx, buf[:n]); bad != nil {
+				err = bad
+			}
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return errors.Join(err, r.Close())
+}
