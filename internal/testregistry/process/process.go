@@ -50,9 +50,10 @@ type Registry struct {
 	Trusted *x509.CertPool // the same; nil for Plain
 	Tokens  *Tokens        // of the mode Token; else nil
 
-	cmd  *exec.Cmd
-	over chan struct{} // closed when the process has ended
-	out  tail
+	config string // its file
+	cmd    *exec.Cmd
+	over   chan struct{} // closed when the process has ended
+	out    tail
 }
 
 // Start starts an empty registry and waits until it listens. It ends with the test,
@@ -60,7 +61,7 @@ type Registry struct {
 // test fails.
 func Start(tb testing.TB, mode Mode) *Registry {
 	tb.Helper()
-	r := &Registry{Storage: tb.TempDir(), over: make(chan struct{})}
+	r := &Registry{Storage: tb.TempDir()}
 	config := newConfig(r.Storage)
 	if mode != Plain {
 		a := newAuthority(tb)
@@ -75,26 +76,35 @@ func Start(tb testing.TB, mode Mode) *Registry {
 			config.tokens(r.Tokens, trusted)
 		}
 	}
-	r.run(tb, config.write(tb))
+	r.config = config.write(tb)
+	r.run(tb)
 	return r
 }
 
+// Restart kills the registry and starts one with what it has kept, at another port.
+func (r *Registry) Restart(tb testing.TB) {
+	tb.Helper()
+	r.Kill()
+	r.run(tb)
+}
+
 // run starts the process.
-func (r *Registry) run(tb testing.TB, config string) {
+func (r *Registry) run(tb testing.TB) {
 	tb.Helper()
 	program, err := program()
 	if err != nil {
 		tb.Fatalf("building a registry: %v", err)
 	}
-	r.cmd = exec.Command(program, "serve", config) //nolint:gosec,noctx // the test's context ends before its cleanup does
+	r.cmd = exec.Command(program, "serve", r.config) //nolint:gosec,noctx // the test's context ends before its cleanup does
 	r.cmd.Env = append(environment(), "OTEL_TRACES_EXPORTER=none")
 	in, out, err := os.Pipe()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	r.cmd.Stdout, r.cmd.Stderr = out, out
+	r.over = make(chan struct{})
 	started, listening := make(chan error), make(chan string, 1)
-	go r.live(out, started)
+	go live(r.cmd, out, started, r.over)
 	if err := <-started; err != nil {
 		_ = in.Close() // nothing was written
 		tb.Fatalf("starting a registry: %v", err)
@@ -128,16 +138,16 @@ func environment() []string {
 
 // live starts the process and waits for its end. It keeps its thread for as long:
 // with that the process would die.
-func (r *Registry) live(out *os.File, started chan<- error) {
+func live(cmd *exec.Cmd, out *os.File, started chan<- error, over chan<- struct{}) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	orphansDie(r.cmd)
-	err := r.cmd.Start()
+	orphansDie(cmd)
+	err := cmd.Start()
 	_ = out.Close() // it is the process's now
 	started <- err
 	if err == nil {
-		_ = r.cmd.Wait() // it is killed
-		close(r.over)
+		_ = cmd.Wait() // it is killed
+		close(over)
 	}
 }
 

@@ -89,6 +89,23 @@ func TestModes(t *testing.T) {
 	}
 }
 
+// TestRestart shows that a registry has what it had before it was killed.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	r := process.Start(t, process.TLS)
+	c := newClient(t, r)
+	begun, err := c.Post(r.URL("/v2/app/blobs/uploads/"), "", http.NoBody) //nolint:noctx // it is answered at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = begun.Body.Close() // it is empty
+	before, location := r.Host, begun.Header.Get("Location")
+	r.Restart(t)
+	if status, _, body := c.get(t, strings.Replace(location, before, r.Host, 1), asIs); before == r.Host || status != http.StatusNoContent {
+		t.Errorf("the upload that was begun: status %d: %s", status, body)
+	}
+}
+
 // TestTokens shows that the registry takes the tokens for what they are for, and as
 // long as they last.
 func TestTokens(t *testing.T) {
