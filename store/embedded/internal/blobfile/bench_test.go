@@ -102,6 +102,75 @@ func BenchmarkSmallContent(b *testing.B) {
 	}
 }
 
+// BenchmarkReading is what it costs to look for a blob, and to read it, which hashes it.
+func BenchmarkReading(b *testing.B) {
+	d, _ := newDir(b)
+	data := randomBytes(1, 16<<20)
+	publish(b, d, data)
+	blob, size := digest.FromBytes(data), int64(len(data))
+	b.Run("Stat", func(b *testing.B) {
+		for b.Loop() {
+			if _, _, err := d.Stat(blob); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("OpenAt", func(b *testing.B) {
+		for b.Loop() {
+			if err := openAt(b.Context(), d, blob, size); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Open and read", func(b *testing.B) {
+		b.SetBytes(size)
+		for b.Loop() {
+			r, err := d.Open(b.Context(), blob, size, 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, err = io.Copy(io.Discard, r)
+			if err := errors.Join(err, r.Close()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkTrash removes a thousand blobs: what it takes under a lock, and outside of it.
+func BenchmarkTrash(b *testing.B) {
+	const n = 1000
+	d, _ := newDir(b)
+	makeShards(b, d)
+	var trash, emptied time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		var blobs []digest.Digest
+		var files []*Ingest
+		for i := range n {
+			data := fmt.Append(nil, i)
+			blobs = append(blobs, digest.FromBytes(data))
+			files = append(files, filled(b, d, data))
+		}
+		if err := d.Publish(b.Context(), files); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		begin := time.Now()
+		if err := d.Trash(blobs); err != nil {
+			b.Fatal(err)
+		}
+		trash += time.Since(begin)
+		begin = time.Now()
+		if err := empty(d); err != nil {
+			b.Fatal(err)
+		}
+		emptied += time.Since(begin)
+	}
+	b.ReportMetric(float64(trash.Microseconds())/float64(n*b.N), "µs-Trash/file")
+	b.ReportMetric(float64(emptied.Microseconds())/float64(n*b.N), "µs-Empty/file")
+}
+
 // BenchmarkLargeFile writes DHOW_BENCH_BYTES, 256 MiB by default, in turns with cp, sync
 // and one pass of SHA-256, and reports the ratio.
 func BenchmarkLargeFile(b *testing.B) {

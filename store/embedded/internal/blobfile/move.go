@@ -173,7 +173,7 @@ func (p *publication) syncDirs() error {
 // syncers is how many syncs run at once; the file system joins them.
 const syncers = 4
 
-// parallel calls do for 0 to n-1, some at once, and returns the errors. After one it
+// parallel calls do for 0 to n-1, some at once, and returns the first error. After one it
 // calls no more.
 func parallel(n int, do func(i int) error) error {
 	var (
@@ -189,13 +189,18 @@ func parallel(n int, do func(i int) error) error {
 		next++
 		return i, i < n && failed == nil
 	}
+	fail := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if failed == nil {
+			failed = err
+		}
+	}
 	for range min(n, syncers) {
 		wg.Go(func() {
 			for i, ok := claim(); ok; i, ok = claim() {
 				if err := do(i); err != nil {
-					mu.Lock()
-					failed = errors.Join(failed, err)
-					mu.Unlock()
+					fail(err)
 				}
 			}
 		})

@@ -169,21 +169,14 @@ func (d *Dir) empty(ctx context.Context, done *tally) error {
 	defer dir.Close()
 	for {
 		entries, err := dir.ReadDir(trashBatch)
-		for _, e := range entries {
+		failed := parallel(len(entries), func(i int) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			info, err := d.trash.root.Lstat(e.Name())
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // another Empty was faster
-			}
-			if err != nil {
-				return told(err)
-			}
-			if err := d.trash.remove(e.Name()); err != nil {
-				return err
-			}
-			done.add(info.Size())
+			return d.unlink(entries[i].Name(), done)
+		})
+		if failed != nil {
+			return failed
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -192,4 +185,20 @@ func (d *Dir) empty(ctx context.Context, done *tally) error {
 			return told(err)
 		}
 	}
+}
+
+// unlink removes what has a name in the trash.
+func (d *Dir) unlink(name string, done *tally) error {
+	info, err := d.trash.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another Empty was faster
+	}
+	if err != nil {
+		return told(err)
+	}
+	if err := d.trash.remove(name); err != nil {
+		return err
+	}
+	done.add(info.Size())
+	return nil
 }
