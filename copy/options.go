@@ -86,7 +86,7 @@ type Options struct {
 	NoReferrers bool
 	// NoDigestTags leaves out the tags sha256-<hex>.sig, .att and .sbom.
 	NoDigestTags bool
-	// Parallel is the number of nodes moved at once; 0 means 16. At most half of
+	// Parallel is the number of nodes moved at once; 0 means 16. At most a quarter of
 	// them, rounded up, are blobs of 4 MiB or more.
 	Parallel int
 	// Limits bound the documents that are read.

@@ -5,8 +5,10 @@ import (
 	"sync"
 )
 
-// Nodes of at least this size are large: only half of the workers may be busy
-// with them, so that small ones, and with them whole manifests, get through.
+// Nodes of at least this size are large: only a quarter of the workers may be busy
+// with the bytes of such, so that small ones, and with them whole manifests, get
+// through. When the bytes are gone, and only an answer is waited for, the next one's may
+// come: else all would end, and wait, together.
 const large = 4 << 20
 
 // queue hands out the operations of a plan, each when its children are done:
@@ -37,6 +39,7 @@ type task struct {
 	below   []*task
 	held    bool // not released yet
 	begun   bool // a worker has it, or had
+	moving  bool // it counts as one that large bytes of are on their way
 	over    bool
 }
 
@@ -151,7 +154,7 @@ func (q *queue) next() *task {
 // pop takes the best task that may be done now.
 func (q *queue) pop() *task {
 	for _, h := range []*taskHeap{&q.docs, &q.larges, &q.smalls} {
-		if h == &q.larges && q.busyLarge >= (q.workers+1)/2 {
+		if h == &q.larges && q.busyLarge >= (q.workers+3)/4 {
 			continue
 		}
 		for h.Len() > 0 {
@@ -161,6 +164,7 @@ func (q *queue) pop() *task {
 			}
 			if h == &q.larges {
 				q.busyLarge++
+				t.moving = true
 			}
 			t.begun = true
 			return t
@@ -169,13 +173,31 @@ func (q *queue) pop() *task {
 	return nil
 }
 
+// drained tells that all bytes of a task have been read.
+func (q *queue) drained(t *task) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.drain(t) {
+		q.cond.Broadcast()
+	}
+}
+
+// drain takes a task out of those that large bytes of are on their way, and reports
+// whether it was.
+func (q *queue) drain(t *task) bool {
+	if !t.moving {
+		return false
+	}
+	t.moving = false
+	q.busyLarge--
+	return true
+}
+
 // finished tells that a task is done, which may make its parents ready.
 func (q *queue) finished(t *task) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !t.op.Key().Document && t.op.Node.Desc.Size >= large {
-		q.busyLarge--
-	}
+	q.drain(t)
 	q.settle(t)
 	q.cond.Broadcast()
 }

@@ -80,7 +80,7 @@ func (r *runner) nodes(ctx context.Context, more func(context.Context) (*Plan, e
 	for range q.workers {
 		wg.Go(func() {
 			for t := q.next(); t != nil; t = q.next() {
-				if err := r.node(ctx, t); err != nil {
+				if err := r.node(ctx, q, t); err != nil {
 					cancel(err)
 					return
 				}
@@ -147,7 +147,7 @@ func (r *runner) root(ctx context.Context, q *queue, t *task) error {
 }
 
 // node makes one node present.
-func (r *runner) node(ctx context.Context, t *task) error {
+func (r *runner) node(ctx context.Context, q *queue, t *task) error {
 	r.track.started(t.op)
 	if r.has != nil {
 		have, err := r.has.Has(ctx, t.op.Node)
@@ -159,7 +159,7 @@ func (r *runner) node(ctx context.Context, t *task) error {
 			return nil
 		}
 	}
-	s := &stream{run: r, op: t.op}
+	s := &stream{run: r, op: t.op, drained: func() { q.drained(t) }}
 	out, err := r.dst.Put(ctx, t.op.Node, s.open)
 	if errdefs.IsDataLoss(err) && r.elsewhere(t.op) {
 		out, err = r.dst.Put(ctx, t.op.Node, s.open)

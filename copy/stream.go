@@ -18,6 +18,8 @@ type stream struct {
 	run    *runner
 	op     *Op
 	absent atomic.Bool // the source said that it does not have them
+	// drained is called when all bytes have been read.
+	drained func()
 }
 
 // open is a transport.Opener.
@@ -27,7 +29,7 @@ func (s *stream) open(ctx context.Context, from int64) (io.ReadCloser, error) {
 		if from > int64(len(data)) {
 			return nil, fmt.Errorf("offset %d in %d bytes: %w", from, len(data), errdefs.ErrOutOfRange)
 		}
-		return &counter{ReadCloser: io.NopCloser(bytes.NewReader(data[from:])), moved: moved}, nil
+		return &counter{ReadCloser: io.NopCloser(bytes.NewReader(data[from:])), moved: moved, drained: s.drained}, nil
 	}
 	r, err := s.run.src.Open(ctx, s.op.From, from)
 	if err != nil {
@@ -35,22 +37,26 @@ func (s *stream) open(ctx context.Context, from int64) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("at the source: %w", err)
 	}
 	if f, ok := r.(*os.File); ok {
-		return &fileCounter{counter: counter{ReadCloser: r, moved: moved}, file: f}, nil
+		return &fileCounter{counter: counter{ReadCloser: r, moved: moved, drained: s.drained}, file: f}, nil
 	}
-	return &counter{ReadCloser: r, moved: moved}, nil
+	return &counter{ReadCloser: r, moved: moved, drained: s.drained}, nil
 }
 
 // counter counts the bytes that are read, and says of errors that they are the
 // source's.
 type counter struct {
 	io.ReadCloser
-	moved *atomic.Int64
+	moved   *atomic.Int64
+	drained func()
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	c.moved.Add(int64(n))
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
+		c.drained()
+	case err != nil:
 		err = fmt.Errorf("at the source: %w", err)
 	}
 	return n, err

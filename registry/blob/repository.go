@@ -53,8 +53,8 @@ type Options struct {
 	// Ranges is how many ranges are asked for at once, by all large blobs that are read
 	// together. Zero is 8; 1 and below zero is one stream for every blob.
 	Ranges int
-	// FastEnough is the rate in bytes a second at which one stream of a large blob is
-	// left alone. Zero is 100 MB/s; below zero none is.
+	// FastEnough is the rate in bytes a second of all large blobs that are read together
+	// at which the stream of one is left alone. Zero is 100 MB/s; below zero none is.
 	FastEnough int64
 	// RangeSize is the size of a range in bytes. Zero is 8 MiB.
 	RangeSize int64

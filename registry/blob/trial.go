@@ -93,9 +93,9 @@ func (t *trial) close() {
 // ranges returns by how many ranges at once to go on when so many bytes took that time
 // to come.
 func (s *source) ranges(moved int64, waited time.Duration) int {
-	opts := s.repo.opts
-	if opts.FastEnough > 0 && float64(moved) >= float64(opts.FastEnough)*waited.Seconds() {
-		return 1
+	opts, together := s.repo.opts, max(s.repo.large.Load(), 1)
+	if opts.FastEnough > 0 && float64(moved)*float64(together) >= float64(opts.FastEnough)*waited.Seconds() {
+		return 1 // the others are taken to be as fast
 	}
-	return opts.Ranges / int(max(s.repo.large.Load(), 1))
+	return opts.Ranges / int(together)
 }

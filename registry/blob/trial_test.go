@@ -23,6 +23,7 @@ func TestRangesOrOneStream(t *testing.T) {
 		"a fast stream":                   {moved: 4 * mega, waited: 40 * time.Millisecond, large: 1, want: 1},
 		"a slower one":                    {moved: 4 * mega, waited: 41 * time.Millisecond, large: 1, want: 8},
 		"slow, beside another one":        {moved: 4 * mega, waited: time.Second, large: 2, want: 4},
+		"fast enough together":            {moved: 4 * mega, waited: 80 * time.Millisecond, large: 2, want: 1},
 		"slow, beside two":                {moved: 4 * mega, waited: time.Second, large: 3, want: 2},
 		"slow, beside seven":              {moved: 4 * mega, waited: time.Second, large: 8, want: 1},
 		"slow, beside many":               {moved: 4 * mega, waited: time.Second, large: 100, want: 0},
