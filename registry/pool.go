@@ -32,7 +32,7 @@ type factory struct {
 // factory returns the factory for an endpoint. The caller holds c.mu.
 func (c *Client) factory(at hosts.Endpoint, o wire.Origin, attempts int) *factory {
 	key := connections{attempts: attempts, dial: at.DialTimeout}
-	if len(at.TLS.CA) > 0 || len(at.TLS.Client) > 0 || at.TLS.SkipVerify {
+	if !at.TLS.IsZero() {
 		key.tls = fmt.Sprintf("%q", []any{at.TLS.CA, at.TLS.Client, at.TLS.SkipVerify})
 	}
 	if at.Proxy != nil {
@@ -43,9 +43,7 @@ func (c *Client) factory(at hosts.Endpoint, o wire.Origin, attempts int) *factor
 		f = &factory{own: map[wire.Origin]hosts.Endpoint{}}
 		opts := c.opts.Wire
 		opts.Attempts = attempts
-		if key.tls != "" {
-			opts.TLS = f.tlsFor(opts.TLS)
-		}
+		opts.TLS = f.tlsFor(opts.TLS, c.opts.Hosts)
 		if key.proxy != "" {
 			opts.Proxy = f.proxyFor(opts.Proxy)
 		}
@@ -69,18 +67,35 @@ func (f *factory) settings(o wire.Origin) (hosts.Endpoint, bool) {
 	return at, ok
 }
 
-// tlsFor returns the settings of the factory's own origins, and those of otherwise
-// for all others.
-func (f *factory) tlsFor(otherwise func(wire.Origin) (*tls.Config, error)) func(wire.Origin) (*tls.Config, error) {
+// tlsFor returns the settings of the factory's own origins, and for all others those of
+// otherwise, or the certificates that are configured for them.
+func (f *factory) tlsFor(otherwise func(wire.Origin) (*tls.Config, error), conf *hosts.Config) func(wire.Origin) (*tls.Config, error) {
 	return func(o wire.Origin) (*tls.Config, error) {
-		if at, ok := f.settings(o); ok {
+		at, own := f.settings(o)
+		switch {
+		case own && !at.TLS.IsZero():
 			return at.TLS.Config()
-		}
-		if otherwise != nil {
+		case otherwise != nil:
 			return otherwise(o)
+		case own || conf == nil:
+			return nil, nil //nolint:nilnil // as wire.Options has it
 		}
-		return nil, nil //nolint:nilnil // as wire.Options has it
+		certs, err := conf.Certificates(certificateHost(o))
+		if err != nil || certs.IsZero() {
+			return nil, err
+		}
+		return certs.Config()
 	}
+}
+
+// certificateHost returns how an origin is named in the files: without the port that
+// https has anyway.
+func certificateHost(o wire.Origin) string {
+	const https = 443
+	if o.Port == https {
+		return o.Host
+	}
+	return o.HostPort()
 }
 
 // proxyFor is as tlsFor, for the proxy.

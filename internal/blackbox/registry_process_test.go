@@ -3,6 +3,7 @@ package blackbox_test
 import (
 	"bytes"
 	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,8 +30,7 @@ func (u *user) runs(t *testing.T, input string, args ...string) (string, int) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), dhow, append([]string{"--log-level", "debug"}, args...)...)
-	cmd.Env = append(os.Environ(), "HOME="+u.home, "XDG_CONFIG_HOME=", "XDG_RUNTIME_DIR=", "DOCKER_CONFIG=", "REGISTRY_AUTH_FILE=",
-		"SSL_CERT_FILE="+filepath.Join(u.registry.CertDir, "ca.crt"))
+	cmd.Env = append(os.Environ(), "HOME="+u.home, "XDG_CONFIG_HOME=", "XDG_RUNTIME_DIR=", "DOCKER_CONFIG=", "REGISTRY_AUTH_FILE=")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &errs
 	err := cmd.Run()
 	var exit *exec.ExitError
@@ -40,6 +40,22 @@ func (u *user) runs(t *testing.T, input string, args ...string) (string, int) {
 	u.said.Write(out.Bytes())
 	u.said.Write(errs.Bytes())
 	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+// trusts has them trust a host: the registry, or the token server that it names.
+func (u *user) trusts(t *testing.T, host string) {
+	t.Helper()
+	dir := filepath.Join(u.home, ".config", "containers", "certs.d", host)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(filepath.Join(u.registry.CertDir, "ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca.crt"), ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // does is runs, which has to succeed.
@@ -69,6 +85,14 @@ func TestRegistryThatWantsPasswords(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			u := &user{home: t.TempDir(), registry: process.Start(t, mode), said: &bytes.Buffer{}}
+			u.trusts(t, u.registry.Host)
+			if tokens := u.registry.Tokens; tokens != nil {
+				realm, err := url.Parse(tokens.Realm)
+				if err != nil {
+					t.Fatal(err)
+				}
+				u.trusts(t, realm.Host)
+			}
 			host, image := u.registry.Host, "docker://"+u.registry.Host+"/team/app"
 			if _, code := u.runs(t, "", "copy", "oci:"+layout+":x", image+":1"); code != 1 {
 				t.Errorf("without a login: exit code %d", code)

@@ -34,6 +34,9 @@ type TLS struct {
 	SkipVerify bool
 }
 
+// IsZero reports whether nothing is configured.
+func (t TLS) IsZero() bool { return len(t.CA) == 0 && len(t.Client) == 0 && !t.SkipVerify }
+
 // Config reads the files and returns what crypto/tls needs. Each call returns
 // another one. A file that is not there is errdefs.ErrNotFound, one that holds no
 // certificate or key errdefs.ErrInvalidArgument; no error shows any of a file.

@@ -34,6 +34,14 @@ func (c *Config) hostsFile(cand candidate) (hostsFile, error) {
 	return *dir.hosts, nil
 }
 
+// Certificates returns those that are configured for a server, host[:port], that is no
+// registry but is asked for one, as a token server. Only its own directory counts: what
+// flags and other files say is said of registries.
+func (c *Config) Certificates(host string) (TLS, error) {
+	d, err := c.dir(host)
+	return d.certs, err
+}
+
 // dir returns what is known of a host, and reads it the first time.
 func (c *Config) dir(host string) (hostDir, error) {
 	c.mu.Lock()
