@@ -41,7 +41,7 @@ func (s *Store) stat(tx *catalog.Tx, d digest.Digest) (store.Blob, error) {
 	if err != nil {
 		return store.Blob{}, err
 	}
-	if blob.File {
+	if blob.File() {
 		if err := s.checkFile(d, blob.Size); err != nil {
 			return store.Blob{}, err
 		}
@@ -110,7 +110,7 @@ func (s *Store) Walk(ctx context.Context, after digest.Digest, f func(store.Blob
 func (s *Store) walk(tx *catalog.Tx, after digest.Digest) (found []store.Blob, last digest.Digest, err error) {
 	digests, blobs, err := tx.Walk(after, walked)
 	for i, d := range digests {
-		if !blobs[i].File || s.checkFile(d, blobs[i].Size) == nil {
+		if !blobs[i].File() || s.checkFile(d, blobs[i].Size) == nil {
 			found = append(found, store.Blob{Digest: d, Size: blobs[i].Size, Created: blobs[i].Created})
 		}
 	}
@@ -131,12 +131,12 @@ type content struct {
 func (s *Store) look(ctx context.Context, d digest.Digest) (content, error) {
 	var c content
 	err := s.view(ctx, func(tx *catalog.Tx) (err error) {
-		if c.Blob, err = tx.Blob(d); err == nil && !c.File {
-			c.data, _, err = tx.Bytes(d)
+		if c.Blob, err = tx.Blob(d); err == nil && !c.File() {
+			c.data, err = tx.Bytes(c.Number)
 		}
 		return err
 	})
-	if err == nil && !c.File && (int64(len(c.data)) != c.Size || d.Algorithm().FromBytes(c.data) != d) {
+	if err == nil && !c.File() && (int64(len(c.data)) != c.Size || d.Algorithm().FromBytes(c.data) != d) {
 		err = fmt.Errorf("blob %s: its bytes in the database are damaged: %w", d, errdefs.ErrDataLoss)
 	}
 	return c, err
@@ -157,7 +157,7 @@ func (s *Store) Open(ctx context.Context, d digest.Digest, from int64) (_ io.Rea
 	if from < 0 || from > c.Size {
 		return nil, fmt.Errorf("reading blob %s of %d bytes from byte %d: %w", d, c.Size, from, errdefs.ErrInvalidArgument)
 	}
-	if !c.File {
+	if !c.File() {
 		return &memory{Reader: bytes.NewReader(c.data[from:]), data: c.data, release: release}, nil
 	}
 	r, err := s.files.Open(ctx, d, c.Size, from)
@@ -176,7 +176,7 @@ func (s *Store) OpenAt(ctx context.Context, d digest.Digest) (_ store.ReaderAt, 
 	if err != nil {
 		return nil, err
 	}
-	if !c.File {
+	if !c.File() {
 		return &memory{Reader: bytes.NewReader(c.data), data: c.data, release: release}, nil
 	}
 	r, err := s.files.OpenAt(ctx, d, c.Size)

@@ -93,6 +93,7 @@ type Store struct {
 
 	collecting sync.Mutex     // one collection at a time
 	background sync.WaitGroup // what collections have left behind
+	stepBlobs  int            // that the next step lets go at most
 	compaction *compaction
 	sweep      bool          // files may be there that no record knows
 	swept      digest.Digest // up to where files that no record knows were looked for

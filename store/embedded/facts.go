@@ -146,7 +146,7 @@ func (s *Store) read(ctx context.Context, d digest.Digest, k kind) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkLimit(d, k, c.Size); err != nil || !c.File {
+	if err := s.checkLimit(d, k, c.Size); err != nil || !c.File() {
 		return c.data, err
 	}
 	return s.readFile(ctx, d, c.Size)

@@ -16,8 +16,13 @@ const (
 	// stepTime is for how long a step works in its transaction, which then has to be
 	// made durable within the rest of the 50 ms that writers may have to wait.
 	stepTime = 10 * time.Millisecond
-	// stepBlobs is how many blobs a step lets go at most.
-	stepBlobs = 1000
+	// A step lets go so many blobs at most: half as many as the one before if that took
+	// too long, twice as many if it was quick.
+	minStepBlobs   = 16
+	firstStepBlobs = 200
+	maxStepBlobs   = 1000
+	longStep       = 25 * time.Millisecond
+	quickStep      = 10 * time.Millisecond
 	// stepPartial is how many partial blobs a step gives up at most.
 	stepPartial = 100
 	// atOnce is how many suspects are looked up at once.
@@ -87,6 +92,12 @@ func (s *Store) collect(ctx context.Context, sum *store.Collected) error {
 	if err != nil {
 		s.sweep = true // for the files that are still there
 		return err
+	}
+	switch {
+	case c.step.Longest > longStep:
+		s.stepBlobs = max(s.stepBlobs/2, minStepBlobs)
+	case c.step.Longest < quickStep && c.step.Blobs == s.stepBlobs:
+		s.stepBlobs = min(2*s.stepBlobs, maxStepBlobs)
 	}
 	if len(c.files) > 0 {
 		_, _, err = s.files.Empty(ctx)
@@ -178,7 +189,7 @@ func (c *collection) suspects(tx *catalog.Tx) error {
 				return err
 			}
 			again = again || gone
-			if c.late() || c.step.Blobs >= stepBlobs {
+			if c.late() || c.step.Blobs >= c.s.stepBlobs {
 				return errStop
 			}
 		}
@@ -208,7 +219,7 @@ func (c *collection) suspect(tx *catalog.Tx, d digest.Digest) (gone bool, err er
 	}
 	c.step.Blobs++
 	c.step.Bytes += blob.Size
-	if blob.File {
+	if blob.File() {
 		c.files = append(c.files, d)
 	}
 	return true, nil

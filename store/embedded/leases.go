@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,17 +118,31 @@ func (s *Store) Hold(ctx context.Context, id string, blobs ...digest.Digest) err
 		if err != nil {
 			return fmt.Errorf("holding %d blobs: %w", len(blobs), err)
 		}
-		for _, d := range blobs {
-			held, err := tx.Holds(l.Number, d)
-			if err == nil && !held {
-				err = tx.Do(catalog.Hold{Number: l.Number, Digest: d})
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return hold(tx, l, blobs)
 	})
+}
+
+// holdPart is how many blobs are let go of together.
+const holdPart = 500
+
+// hold has a lease hold what it does not hold already.
+func hold(tx *catalog.Tx, l catalog.Lease, blobs []digest.Digest) error {
+	var fresh []digest.Digest
+	for _, d := range blobs {
+		held, err := tx.Holds(l.Number, d)
+		if err != nil {
+			return err
+		}
+		if !held {
+			fresh = append(fresh, d)
+		}
+	}
+	for part := range slices.Chunk(fresh, holdPart) {
+		if err := tx.Do(catalog.Hold{Number: l.Number, Part: tx.NextHold(l.Number), Digests: part}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Held is that of store.Leases.

@@ -28,7 +28,7 @@ import (
 // A store whose database or journal is damaged or missing is opened for reading: see
 // Store.Degraded.
 func Open(ctx context.Context, dir string, opts Options) (_ *Store, err error) {
-	s := &Store{opts: opts.withDefaults(), boot: bootID()}
+	s := &Store{opts: opts.withDefaults(), boot: bootID(), stepBlobs: firstStepBlobs}
 	s.log = s.opts.Logger
 	defer func() {
 		if err != nil {

@@ -55,8 +55,11 @@ func (p *publication) run(tx *catalog.Tx) error {
 	if err := s.tryMoves(tx, p.moves, known); err != nil {
 		return err
 	}
+	if err := hold(tx, lease, p.digests()); err != nil {
+		return err
+	}
 	for _, w := range p.blobs {
-		if err := p.blob(tx, w, lease.Number, now); err != nil {
+		if err := p.blob(tx, w, now); err != nil {
 			return err
 		}
 	}
@@ -69,15 +72,16 @@ func (p *publication) run(tx *catalog.Tx) error {
 	return err
 }
 
-// blob makes one blob visible and has the lease hold it.
-func (p *publication) blob(tx *catalog.Tx, w *wanted, lease uint64, now time.Time) error {
-	held, err := tx.Holds(lease, w.digest)
-	if err == nil && !held {
-		err = tx.Do(catalog.Hold{Number: lease, Digest: w.digest})
+func (p *publication) digests() []digest.Digest {
+	all := make([]digest.Digest, len(p.blobs))
+	for i, w := range p.blobs {
+		all[i] = w.digest
 	}
-	if err != nil {
-		return err
-	}
+	return all
+}
+
+// blob makes one blob visible.
+func (p *publication) blob(tx *catalog.Tx, w *wanted, now time.Time) error {
 	there := false
 	if _, err := tx.Blob(w.digest); err == nil {
 		there = !w.heals // else it is, but is damaged
@@ -90,9 +94,9 @@ func (p *publication) blob(tx *catalog.Tx, w *wanted, lease uint64, now time.Tim
 		return fmt.Errorf("blob %s was lost: %w", w.digest, errdefs.ErrUnavailable)
 	case !there && stage != visible:
 		put := catalog.PutBlob{Digest: w.digest, Created: now, Size: w.size, Facts: w.pending.facts}
-		var small bool
-		if put.Bytes, small = w.ingest.Bytes(); !small {
-			put.File = true
+		if data, small := w.ingest.Bytes(); small {
+			put.Bytes, put.Number = data, tx.NextBytes()
+		} else {
 			if err := tx.SetVerified(w.digest, p.b.s.epoch); err != nil {
 				return err
 			}

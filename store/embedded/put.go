@@ -166,7 +166,7 @@ func (s *Store) believe(ctx context.Context, w *wanted, desc ocispec.Descriptor)
 			return false, fmt.Errorf("it has %d bytes, its descriptor says %d: %w", c.Size, desc.Size, errdefs.ErrDataLoss)
 		}
 	}
-	if err == nil && c.File {
+	if err == nil && c.File() {
 		err = s.believeFile(ctx, w, c.Size)
 	}
 	if err == nil {
@@ -178,7 +178,7 @@ func (s *Store) believe(ctx context.Context, w *wanted, desc ocispec.Descriptor)
 	}
 	s.log.Warn("a blob is damaged and is written anew", "digest", d, "error", err)
 	w.heals = true
-	if c.File {
+	if c.File() {
 		if err := s.files.SetAside(d); err != nil && !errdefs.IsNotFound(err) {
 			return false, err
 		}

@@ -1,7 +1,10 @@
 package embedded_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -65,20 +68,32 @@ func damageInline(dir string, d digest.Digest, change func([]byte) []byte) error
 		return err
 	}
 	defer db.Close()
-	key := []byte{1}
-	if _, err := fmt.Sscanf(d.Encoded(), "%x", &key); err != nil {
+	hash, err := hex.DecodeString(d.Encoded())
+	if err != nil {
 		return err
 	}
-	key = append([]byte{1}, key...)
 	return db.Update(func(tx *bolt.Tx) error {
-		b := tx.Bucket([]byte("bytes"))
-		data := b.Get(key)
-		if data == nil {
+		record := tx.Bucket([]byte("blobs")).Get(append([]byte{1}, hash...))
+		if record == nil {
 			return fmt.Errorf("blob %s is nowhere: %w", d, errdefs.ErrNotFound)
 		}
-		if data = change(append([]byte{}, data...)); data == nil {
+		key := numberOf(record)
+		b := tx.Bucket([]byte("bytes"))
+		data := change(bytes.Clone(b.Get(key)))
+		if data == nil {
 			return b.Delete(key)
 		}
 		return b.Put(key, data)
 	})
+}
+
+// numberOf returns the key in bucket bytes that is in a record of a blob: what comes
+// after size and time, and before the checksum.
+func numberOf(record []byte) []byte {
+	_, size := binary.Uvarint(record)
+	rest := record[size+1:] // there is a time
+	_, seconds := binary.Varint(rest)
+	_, nanos := binary.Uvarint(rest[seconds:])
+	number, _ := binary.Uvarint(rest[seconds+nanos:])
+	return binary.BigEndian.AppendUint64(nil, number)
 }

@@ -64,7 +64,7 @@ func (s *Store) sweepFile(ctx context.Context, d digest.Digest) (gone bool, err 
 		blob, err = tx.Blob(d)
 		return err
 	})
-	if err == nil && blob.File || err != nil && !errdefs.IsNotFound(err) {
+	if err == nil && blob.File() || err != nil && !errdefs.IsNotFound(err) {
 		return false, err
 	}
 	return true, s.files.Trash([]digest.Digest{d})

@@ -14,6 +14,9 @@ import (
 // blobCost is about how many bytes of the journal a blob's record takes.
 const blobCost = 96
 
+// bytesFill is how full pages become whose keys come in order.
+const bytesFill = 0.9
+
 func (c PutBlob) apply(t *Tx) {
 	key := digestKey(c.Digest)
 	old, there, err := t.blob(key)
@@ -24,13 +27,15 @@ func (c PutBlob) apply(t *Tx) {
 	if there {
 		t.live(-t.blobCost(key, old))
 	}
-	t.seal(bucketBlobs, key, appendBlob(nil, Blob{Size: c.Size, Created: c.Created, File: c.File}))
-	if c.File {
-		t.drop(bucketBytes, key)
-	} else {
-		t.put(bucketBytes, key, c.Bytes)
+	b := Blob{Size: c.Size, Created: c.Created, Number: c.Number}
+	t.seal(bucketBlobs, key, appendBlob(nil, b))
+	if !old.File() && old.Number != b.Number {
+		t.drop(bucketBytes, numberKey(old.Number))
 	}
-	t.live(t.blobCost(key, Blob{Size: c.Size, File: c.File}))
+	if !b.File() {
+		t.putBytes(b.Number, c.Bytes)
+	}
+	t.live(t.blobCost(key, b))
 	if !there {
 		t.appeared(key)
 	}
@@ -39,10 +44,25 @@ func (c PutBlob) apply(t *Tx) {
 	}
 }
 
+// putBytes writes the bytes of a blob.
+func (t *Tx) putBytes(number uint64, data []byte) {
+	b := t.in(bucketBytes)
+	b.FillPercent = bytesFill
+	t.put(bucketBytes, numberKey(number), data)
+	if b.Sequence() < number {
+		if err := b.SetSequence(number); err != nil {
+			t.fail(err)
+		}
+	}
+}
+
+// NextBytes returns the number for the bytes of the next blob.
+func (t *Tx) NextBytes() uint64 { return t.in(bucketBytes).Sequence() + 1 }
+
 // blobCost is about how many bytes of the journal are of use for a blob.
 func (t *Tx) blobCost(key []byte, b Blob) int {
 	n := blobCost + len(t.get(bucketFacts, key))
-	if !b.File {
+	if !b.File() {
 		n += int(b.Size)
 	}
 	return n
@@ -53,7 +73,7 @@ func (t *Tx) appeared(key []byte) {
 	for _, referrer := range t.rests(bucketReferrers, key, 0) {
 		t.add(bucketRefs, refKey(referrer, refSubject, key))
 	}
-	if !t.referred(key) {
+	if !t.any(bucketTargets, key) && !t.any(bucketRefs, key) {
 		t.add(bucketSuspects, key)
 	}
 }
@@ -143,7 +163,10 @@ func (c DropBlob) apply(t *Tx) {
 		t.drop(bucketRefs, refKey(referrer, refSubject, key))
 		t.suspect(referrer)
 	}
-	for _, b := range []bucket{bucketBlobs, bucketBytes, bucketFacts, bucketSuspects, bucketVerified} {
+	if !old.File() {
+		t.drop(bucketBytes, numberKey(old.Number))
+	}
+	for _, b := range []bucket{bucketBlobs, bucketFacts, bucketSuspects, bucketVerified} {
 		t.drop(b, key)
 	}
 	for _, root := range roots { // a damaged blob may go though it is needed
@@ -192,12 +215,11 @@ func (t *Tx) Blob(d digest.Digest) (b Blob, err error) {
 	return b, err
 }
 
-// Bytes returns a copy of the bytes that are kept for a blob, which nobody has verified,
-// and whether there are any.
-func (t *Tx) Bytes(d digest.Digest) (data []byte, there bool, err error) {
+// Bytes returns a copy of the bytes of a number, which nobody has verified; nil if there
+// are none.
+func (t *Tx) Bytes(number uint64) (data []byte, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	data = t.get(bucketBytes, digestKey(d))
-	return bytes.Clone(data), data != nil, nil
+	return bytes.Clone(t.get(bucketBytes, numberKey(number))), nil
 }
 
 // Facts returns what is known of a document, or ErrNotFound.

@@ -37,6 +37,7 @@ const (
 	bucketNames
 	bucketLeases
 	bucketHolds
+	bucketTargets
 	bucketRefs
 	bucketContained
 	bucketChildren
@@ -50,7 +51,7 @@ const (
 // names are the names of the buckets, in their order.
 var names = [buckets]string{
 	"meta", "blobs", "bytes", "facts", "names", "leases", "holds",
-	"refs", "contained", "children", "referrers", "suspects", "ended", "verified",
+	"targets", "refs", "contained", "children", "referrers", "suspects", "ended", "verified",
 }
 
 func (b bucket) String() string { return names[b] }

@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -36,10 +37,10 @@ const (
 type PutBlob struct {
 	Digest  digest.Digest
 	Created time.Time
-	// File tells that the bytes are in a file of that size; else they are Bytes.
-	File  bool
-	Size  int64
-	Bytes []byte
+	// Number is that of its Bytes, from Tx.NextBytes; 0: they are in a file of that Size.
+	Number uint64
+	Size   int64
+	Bytes  []byte
 	// Facts are those of a document; nil for any other blob.
 	Facts *store.Facts
 }
@@ -47,7 +48,7 @@ type PutBlob struct {
 func (c PutBlob) append(b []byte) []byte {
 	b = codec.AppendDigest(append(b, tagPutBlob), c.Digest)
 	b = codec.AppendTime(b, c.Created)
-	if b = codec.AppendBool(b, c.File); c.File {
+	if b = codec.AppendUint(b, c.Number); c.Number == 0 {
 		b = codec.AppendUint(b, uint64(c.Size)) //nolint:gosec // not negative
 	} else {
 		b = codec.AppendString(b, c.Bytes)
@@ -59,8 +60,8 @@ func (c PutBlob) append(b []byte) []byte {
 }
 
 func readPutBlob(d *codec.Decoder) PutBlob {
-	c := PutBlob{Digest: d.Digest(), Created: d.Time(), File: d.Bool()}
-	if c.File {
+	c := PutBlob{Digest: d.Digest(), Created: d.Time(), Number: d.Uint()}
+	if c.Number == 0 {
 		c.Size = d.Size()
 	} else {
 		c.Bytes = append([]byte{}, d.Bytes()...)
@@ -130,14 +131,16 @@ type DropLease struct{ ID string }
 
 func (c DropLease) append(b []byte) []byte { return codec.AppendString(append(b, tagDropLease), c.ID) }
 
-// Hold has the lease of a number hold a blob.
+// Hold has the lease of a number hold blobs. Part is another one for each Hold of a
+// lease: see Tx.NextHold.
 type Hold struct {
-	Number uint64
-	Digest digest.Digest
+	Number, Part uint64
+	Digests      []digest.Digest
 }
 
 func (c Hold) append(b []byte) []byte {
-	return codec.AppendDigest(codec.AppendUint(append(b, tagHold), c.Number), c.Digest)
+	b = codec.AppendUint(codec.AppendUint(append(b, tagHold), c.Number), c.Part)
+	return appendDigests(b, c.Digests)
 }
 
 // Do applies a change, and adds it to the log.
@@ -205,8 +208,8 @@ func decodeChange(d *codec.Decoder) (Change, error) {
 	case tagDropLease:
 		c, valid = DropLease{d.String()}, true
 	case tagHold:
-		number, blob := d.Uint(), d.Digest()
-		c, valid = Hold{number, blob}, blob != ""
+		hold := Hold{d.Uint(), d.Uint(), readDigests(d)}
+		c, valid = hold, !slices.Contains(hold.Digests, "")
 	default:
 		return nil, fmt.Errorf("a change of the unknown kind %d: %w", tag, errdefs.ErrDataLoss)
 	}

@@ -91,6 +91,8 @@ func ofEnded(b bucket, key []byte, ended map[uint64]bool) bool {
 // describe says what a key is about.
 func describe(b bucket, key []byte) string {
 	switch b {
+	case bucketBytes:
+		return fmt.Sprintf("the bytes of number %x", key)
 	case bucketNames:
 		if len(key) > 0 && !isDangling(key) {
 			return fmt.Sprintf("%.512q", key[1:])
@@ -99,7 +101,7 @@ func describe(b bucket, key []byte) string {
 	case bucketLeases:
 		return fmt.Sprintf("%.512q", key)
 	case bucketHolds:
-		key = key[min(8, len(key)):]
+		return fmt.Sprintf("the lease of number %x", key[:min(8, len(key))])
 	}
 	if d, _, ok := codec.CutDigest(key); ok {
 		return d.String()

@@ -30,9 +30,9 @@ func readAll(p place, name string, g *graph) error {
 	}
 	err = db.View(func(tx *catalog.Tx) error {
 		for _, d := range g.order {
-			_, err := tx.Blob(d)
+			b, err := tx.Blob(d)
 			note(err)
-			_, _, err = tx.Bytes(d)
+			_, err = tx.Bytes(b.Number)
 			note(err)
 			_, err = tx.Facts(d)
 			note(err)

@@ -52,11 +52,11 @@ func (t *Tx) change(b bucket, key, value []byte) (Change, error) {
 		l, err := decodeLease(key, value)
 		return PutLease{l}, err
 	case bucketHolds:
-		if len(key) < 8 {
+		if len(key) != 16 {
 			return nil, fmt.Errorf("a key in bucket %s has no number: %w", b, errDamaged)
 		}
-		d, err := keyDigest(b, key[8:])
-		return Hold{binary.BigEndian.Uint64(key), d}, err
+		digests, err := decodeHold(key, value)
+		return Hold{binary.BigEndian.Uint64(key), binary.BigEndian.Uint64(key[8:]), digests}, err
 	case bucketNames:
 		r, err := decodeRecord(key, value)
 		return PutName{r}, err
@@ -82,9 +82,9 @@ func (t *Tx) putBlob(key, value []byte) (Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	put := PutBlob{Digest: d, Created: b.Created, File: b.File, Size: b.Size, Facts: f}
-	if !b.File {
-		put.Bytes = t.get(bucketBytes, key)
+	put := PutBlob{Digest: d, Created: b.Created, Number: b.Number, Size: b.Size, Facts: f}
+	if !b.File() {
+		put.Bytes = t.get(bucketBytes, numberKey(b.Number))
 		if int64(len(put.Bytes)) != b.Size {
 			return nil, fmt.Errorf("blob %s has %d of %d bytes in the database: %w", d, len(put.Bytes), b.Size, errDamaged)
 		}

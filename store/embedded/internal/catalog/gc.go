@@ -46,7 +46,10 @@ func (t *Tx) Clear(d digest.Digest) (err error) {
 func (t *Tx) Needed(d digest.Digest, inUse func(digest.Digest) bool) (needed bool, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
 	key := digestKey(d)
-	if !t.referred(key) {
+	if t.any(bucketTargets, key) {
+		return true, nil
+	}
+	if !t.any(bucketRefs, key) {
 		return false, nil
 	}
 	if first, _ := t.in(bucketReferrers).Cursor().First(); first == nil {
@@ -61,11 +64,14 @@ func (t *Tx) rooted(key []byte, inUse func(digest.Digest) bool) (bool, error) {
 	for todo := [][]byte{key}; len(todo) > 0; {
 		key := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
+		if t.any(bucketTargets, key) {
+			return true, nil
+		}
 		found := false
 		var err error
 		t.each(bucketRefs, key, func(k, _ []byte) bool {
 			kind, who := k[len(key)], k[len(key)+1:]
-			if kind == refName || kind == refLease {
+			if kind == refLease {
 				found = true
 				return false
 			}
@@ -104,7 +110,7 @@ func (t *Tx) Count() (n Counts, err error) {
 		}
 		n.Blobs++
 		n.Bytes += b.Size
-		if !b.File {
+		if !b.File() {
 			n.Inline++
 			n.InlineBytes += b.Size
 		}

@@ -86,6 +86,7 @@ func epoch() time.Time { return time.Date(2026, 11, 22, 1, 2, 3, 4, time.UTC) }
 type graph struct {
 	blobs map[digest.Digest]*store.Facts // nil for a layer
 	order []digest.Digest
+	bytes uint64 // the last number of some
 }
 
 func (g *graph) add(name string, f *store.Facts) digest.Digest {
@@ -142,9 +143,10 @@ func edge(role image.Role, mediaType string, d digest.Digest) image.Edge {
 
 // put returns the change that makes a blob of the graph visible.
 func (g *graph) put(d digest.Digest) catalog.PutBlob {
-	c := catalog.PutBlob{Digest: d, Created: epoch(), Bytes: []byte(d), Size: int64(len(d)), Facts: g.blobs[d]}
+	g.bytes++
+	c := catalog.PutBlob{Digest: d, Created: epoch(), Bytes: []byte(d), Size: int64(len(d)), Number: g.bytes, Facts: g.blobs[d]}
 	if c.Facts == nil {
-		c.File, c.Bytes, c.Size = true, nil, 1<<20
+		c.Number, c.Bytes, c.Size = 0, nil, 1<<20
 	}
 	return c
 }

@@ -1,9 +1,11 @@
 package catalog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -52,13 +54,31 @@ func (c DropLease) apply(t *Tx) {
 }
 
 func (c Hold) apply(t *Tx) {
-	number, blob := numberKey(c.Number), digestKey(c.Digest)
-	if t.has(bucketHolds, join(number, blob)) || t.has(bucketEnded, number) {
+	number := numberKey(c.Number)
+	key := join(number, numberKey(c.Part))
+	if t.has(bucketHolds, key) || t.has(bucketEnded, number) {
 		return
 	}
-	t.add(bucketHolds, join(number, blob))
-	t.add(bucketRefs, refKey(blob, refLease, number))
-	t.live(holdCost)
+	t.seal(bucketHolds, key, appendDigests(nil, c.Digests))
+	t.live(holdCost + len(t.get(bucketHolds, key)))
+	for _, d := range c.Digests {
+		t.add(bucketRefs, refKey(digestKey(d), refLease, number))
+	}
+}
+
+// NextHold returns the Part for the next Hold of a lease.
+func (t *Tx) NextHold(number uint64) uint64 {
+	c := t.in(bucketHolds).Cursor()
+	key, _ := c.Seek(numberKey(number + 1))
+	if key == nil {
+		key, _ = c.Last()
+	} else {
+		key, _ = c.Prev()
+	}
+	if len(key) == 16 && binary.BigEndian.Uint64(key) == number {
+		return binary.BigEndian.Uint64(key[8:]) + 1
+	}
+	return 1
 }
 
 // NextLease returns the number for the next lease.
@@ -90,28 +110,27 @@ func (t *Tx) Leases() (all []Lease, err error) {
 // Held returns what a lease holds, in order.
 func (t *Tx) Held(number uint64) (all []digest.Digest, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	prefix := numberKey(number)
-	t.each(bucketHolds, prefix, func(key, _ []byte) bool {
-		var d digest.Digest
-		if d, err = keyDigest(bucketHolds, key[len(prefix):]); err == nil {
-			all = append(all, d)
-		}
+	t.each(bucketHolds, numberKey(number), func(key, value []byte) bool {
+		var part []digest.Digest
+		part, err = decodeHold(key, value)
+		all = append(all, part...)
 		return err == nil
 	})
-	return all, err
+	slices.Sort(all)
+	return slices.Compact(all), err
 }
 
 // Holds reports whether the lease of a number holds a blob.
 func (t *Tx) Holds(number uint64, d digest.Digest) (held bool, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	return t.has(bucketHolds, join(numberKey(number), digestKey(d))), nil
+	return t.has(bucketRefs, refKey(digestKey(d), refLease, numberKey(number))), nil
 }
 
-// Drain lets go of blobs that leases held which have ended, limit at most, and returns
-// how many, and whether there are more.
+// Drain lets go of blobs that leases held which have ended, of about limit, and returns
+// of how many, and whether there are more.
 func (t *Tx) Drain(limit int) (n int, more bool, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	for n < limit {
+	for {
 		number, _ := t.in(bucketEnded).Cursor().First()
 		if number == nil {
 			return n, false, t.err
@@ -119,22 +138,33 @@ func (t *Tx) Drain(limit int) (n int, more bool, err error) {
 		if len(number) != 8 {
 			return n, false, fmt.Errorf("a key in bucket %s is no number: %w", bucketEnded, errDamaged)
 		}
-		number = numberKey(binary.BigEndian.Uint64(number))
-		held := t.rests(bucketHolds, number, limit-n)
-		for _, blob := range held {
-			t.drop(bucketHolds, join(number, blob))
-			t.drop(bucketRefs, refKey(blob, refLease, number))
-			t.suspect(blob)
+		number = bytes.Clone(number)
+		for {
+			key, value := t.in(bucketHolds).Cursor().Seek(number)
+			if key == nil || !bytes.HasPrefix(key, number) {
+				break
+			}
+			if n >= limit {
+				return n, true, t.err
+			}
+			held, err := decodeHold(key, value)
+			if err != nil {
+				return n, false, err
+			}
+			t.live(-holdCost - len(value))
+			t.drop(bucketHolds, bytes.Clone(key))
+			for _, d := range held {
+				blob := digestKey(d)
+				t.drop(bucketRefs, refKey(blob, refLease, number))
+				t.suspect(blob)
+			}
+			n += len(held)
 		}
-		t.live(-holdCost * len(held))
-		if n += len(held); n < limit {
-			t.drop(bucketEnded, number)
-		}
+		t.drop(bucketEnded, number)
 		if t.err != nil {
 			return n, false, t.err
 		}
 	}
-	return n, true, t.err
 }
 
 // EndOrphans ends the leases of which there is nothing but their holds: a snapshot may
@@ -151,7 +181,7 @@ func (t *Tx) EndOrphans() (err error) {
 	}
 	c := t.in(bucketHolds).Cursor()
 	for key, _ := c.First(); key != nil; {
-		if len(key) < 8 {
+		if len(key) != 16 {
 			return fmt.Errorf("a key in bucket %s has no number: %w", bucketHolds, errDamaged)
 		}
 		n := binary.BigEndian.Uint64(key)

@@ -44,9 +44,9 @@ func (t *Tx) Target(d digest.Digest) (all []store.Record, err error) {
 
 // target appends the records that point at a digest.
 func (t *Tx) target(all []store.Record, d []byte) ([]store.Record, error) {
-	prefix := refKey(d, refName, nil)
+	prefix := d
 	var err error
-	t.each(bucketRefs, prefix, func(key, _ []byte) bool {
+	t.each(bucketTargets, prefix, func(key, _ []byte) bool {
 		var r *store.Record
 		name := key[len(prefix):]
 		if r, err = t.record(name); err == nil && r == nil {
@@ -225,6 +225,5 @@ func (t *Tx) List(after string, limit int) (all []store.Record, err error) {
 // Named reports whether a name, not a dangling record, points at a digest.
 func (t *Tx) Named(d digest.Digest) (named bool, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	prefix := refKey(digestKey(d), refName, []byte{namedKey})
-	return t.referred(prefix), nil
+	return t.any(bucketTargets, append(digestKey(d), namedKey)), nil
 }

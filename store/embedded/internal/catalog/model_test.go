@@ -26,6 +26,7 @@ type model struct {
 	leases  map[string]uint64
 	holds   map[uint64]map[digest.Digest]bool
 	last    uint64
+	parts   uint64 // the last of a hold
 }
 
 // random returns a random change, and makes it in the model.
@@ -68,7 +69,8 @@ func (m *model) random(r *rand.Rand) catalog.Change {
 			m.holds[n] = map[digest.Digest]bool{}
 		}
 		m.holds[n][d] = true
-		return catalog.Hold{Number: n, Digest: d}
+		m.parts++
+		return catalog.Hold{Number: n, Part: m.parts, Digests: []digest.Digest{d}}
 	}
 	m.visible[d] = true
 	return m.g.put(d)

@@ -28,10 +28,10 @@ func (c PutName) apply(t *Tx) {
 	if !moved {
 		return
 	}
-	if !t.referred(refKey(target, refName, nil)) {
+	if !t.any(bucketTargets, target) {
 		t.contain(target, target)
 	}
-	t.add(bucketRefs, refKey(target, refName, key))
+	t.add(bucketTargets, join(target, key))
 	if old != nil {
 		t.unname(key, digestKey(old.Target.Digest))
 	}
@@ -58,9 +58,9 @@ func (c DropName) apply(t *Tx) {
 
 // unname notes that a record points at a target no more.
 func (t *Tx) unname(key, target []byte) {
-	t.drop(bucketRefs, refKey(target, refName, key))
+	t.drop(bucketTargets, join(target, key))
 	t.suspect(target)
-	if !t.referred(refKey(target, refName, nil)) {
+	if !t.any(bucketTargets, target) {
 		t.uncontain(target)
 	}
 }

@@ -11,14 +11,13 @@ import (
 	"github.com/dhowhq/dhow/store"
 )
 
-// The kinds of reasons why a blob must stay, and who follows them in the key: the key
-// of a record in bucket names, the digest of a document, the number of a lease, or the
-// digest of the subject.
+// The kinds of reasons in bucket refs why a blob must stay, and who follows them in the
+// key: the digest of a document, the number of a lease, or the digest of the subject.
+// That a record points at it is in bucket targets.
 const (
-	refName    = 1
-	refParent  = 2
-	refLease   = 3
-	refSubject = 4
+	refParent  = 1
+	refLease   = 2
+	refSubject = 3
 )
 
 func refKey(d []byte, kind byte, who []byte) []byte { return join(d, []byte{kind}, who) }

@@ -165,9 +165,9 @@ func (t *Tx) each(b bucket, prefix []byte, f func(key, value []byte) bool) {
 	}
 }
 
-// referred reports whether a key in bucket refs begins with a prefix.
-func (t *Tx) referred(prefix []byte) bool {
-	k, _ := t.in(bucketRefs).Cursor().Seek(prefix)
+// any reports whether a key begins with a prefix.
+func (t *Tx) any(b bucket, prefix []byte) bool {
+	k, _ := t.in(b).Cursor().Seek(prefix)
 	return k != nil && bytes.HasPrefix(k, prefix)
 }
 

@@ -84,18 +84,21 @@ func isDangling(key []byte) bool { return key[0] == danglingKey }
 type Blob struct {
 	Size    int64
 	Created time.Time
-	// File tells that its bytes are in a file, and not in the database.
-	File bool
+	// Number is that of its bytes in the database; 0: they are in a file.
+	Number uint64
 }
+
+// File reports whether the bytes are in a file, and not in the database.
+func (b Blob) File() bool { return b.Number == 0 }
 
 func appendBlob(b []byte, blob Blob) []byte {
 	b = codec.AppendUint(b, uint64(blob.Size)) //nolint:gosec // not negative
-	return codec.AppendBool(codec.AppendTime(b, blob.Created), blob.File)
+	return codec.AppendUint(codec.AppendTime(b, blob.Created), blob.Number)
 }
 
 func decodeBlob(value []byte) (Blob, error) {
 	d := codec.NewDecoder(value)
-	b := Blob{Size: d.Size(), Created: d.Time(), File: d.Bool()}
+	b := Blob{Size: d.Size(), Created: d.Time(), Number: d.Uint()}
 	if err := d.Done(); err != nil {
 		return Blob{}, damagedAt(bucketBlobs, err)
 	}
@@ -172,7 +175,37 @@ func decodeLease(id, value []byte) (Lease, error) {
 	return l, nil
 }
 
-// numberKey returns the key of a lease's number.
+func appendDigests(b []byte, all []digest.Digest) []byte {
+	b = codec.AppendUint(b, uint64(len(all)))
+	for _, d := range all {
+		b = codec.AppendDigest(b, d)
+	}
+	return b
+}
+
+func readDigests(d *codec.Decoder) []digest.Digest {
+	var all []digest.Digest
+	for range d.Count() {
+		all = append(all, d.Digest())
+	}
+	return all
+}
+
+// decodeHold returns what one Hold has given a lease.
+func decodeHold(key, value []byte) ([]digest.Digest, error) {
+	value, err := unseal(bucketHolds, key, value)
+	if err != nil {
+		return nil, err
+	}
+	d := codec.NewDecoder(value)
+	all := readDigests(d)
+	if err := d.Done(); err != nil {
+		return nil, damagedAt(bucketHolds, err)
+	}
+	return all, nil
+}
+
+// numberKey returns a number as a key.
 func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // absent returns an ErrNotFound.

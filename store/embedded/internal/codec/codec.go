@@ -173,8 +173,8 @@ func (d *Decoder) Int() int64 {
 	return int64(u>>1) ^ -int64(u&1)
 }
 
-// count reads how many elements follow, which each have a byte at least.
-func (d *Decoder) count() int {
+// Count reads how many elements follow, which each have a byte at least.
+func (d *Decoder) Count() int {
 	n := d.Uint()
 	if n > uint64(len(d.data)) {
 		d.fail("it ends too early")
@@ -185,7 +185,7 @@ func (d *Decoder) count() int {
 
 // Bytes reads what AppendString wrote, and shares memory with the decoder's.
 func (d *Decoder) Bytes() []byte {
-	n := d.count()
+	n := d.Count()
 	b := d.data[:n:n]
 	d.data = d.data[n:]
 	return b
@@ -197,7 +197,7 @@ func (d *Decoder) String() string { return string(d.Bytes()) }
 // Strings reads what AppendStrings wrote; an empty list is nil.
 func (d *Decoder) Strings() []string {
 	var list []string
-	for range d.count() {
+	for range d.Count() {
 		list = append(list, d.String())
 	}
 	return list
@@ -205,7 +205,7 @@ func (d *Decoder) Strings() []string {
 
 // Map reads what AppendMap wrote; an empty one is nil.
 func (d *Decoder) Map() map[string]string {
-	n := d.count()
+	n := d.Count()
 	if n == 0 {
 		return nil
 	}

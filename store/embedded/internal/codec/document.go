@@ -52,7 +52,7 @@ func (d *Decoder) Facts() store.Facts {
 		MediaType: d.String(), Size: d.Int(), Platform: d.platform(), Created: d.Time(), Config: d.Digest(),
 		Subject: d.Digest(), ArtifactType: d.String(), Parent: d.Digest(),
 	}
-	for range d.count() {
+	for range d.Count() {
 		f.Edges = append(f.Edges, d.edge())
 	}
 	return f
