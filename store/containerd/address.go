@@ -27,7 +27,7 @@ type Address struct {
 }
 
 // namespaces is containerd's grammar of their names.
-var namespaces = regexp.MustCompile(`^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$`) //nolint:gochecknoglobals // never changes
+var namespaces = regexp.MustCompile(`^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$`)
 
 // maxNamespace is how many bytes the name of a namespace has at most.
 const maxNamespace = 76

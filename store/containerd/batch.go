@@ -20,7 +20,7 @@ const committers = 4
 // Begin begins to write blobs under a lease. They are committed by Publish, one by one:
 // a daemon that is lost in the middle of it has some of them.
 func (s *Store) Begin(ctx context.Context, lease string) (store.Batch, error) {
-	if _, err := s.getLease(ctx, lease); err != nil {
+	if err := s.checkLease(ctx, lease); err != nil {
 		return nil, err
 	}
 	return &batch{s: s, lease: lease}, nil
@@ -36,7 +36,7 @@ type batch struct {
 }
 
 // want has the batch publish a blob, of which it has a share.
-func (b *batch) want(c *complete) error {
+func (b *batch) want(ctx context.Context, c *complete) error {
 	b.mu.Lock()
 	closed, again := b.closed, slices.Contains(b.wants, c)
 	if !closed && !again {
@@ -44,7 +44,7 @@ func (b *batch) want(c *complete) error {
 	}
 	b.mu.Unlock()
 	if closed || again {
-		b.s.ingests.leave(c)
+		b.s.ingests.leave(ctx, c)
 	}
 	if closed {
 		return b.over()
@@ -62,8 +62,9 @@ func (b *batch) Close() error {
 	wants := b.wants
 	b.closed, b.wants = true, nil
 	b.mu.Unlock()
+	ctx := context.Background()
 	for _, c := range wants {
-		b.s.ingests.leave(c)
+		b.s.ingests.leave(ctx, c)
 	}
 	return nil
 }
@@ -103,7 +104,7 @@ func (b *batch) Publish(ctx context.Context, moves ...store.Move) ([]store.Moved
 	b.wants = slices.DeleteFunc(b.wants, func(c *complete) bool { return slices.Contains(wants, c) })
 	b.mu.Unlock()
 	for _, c := range wants {
-		b.s.ingests.leave(c)
+		b.s.ingests.leave(ctx, c)
 	}
 	return moved, nil
 }

@@ -2,7 +2,6 @@ package containerd
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 	"unicode/utf8"
 
@@ -117,16 +116,17 @@ func keptLabels(labels map[string]string) (map[string]string, error) {
 
 // shownLabels returns labels as they were set, without our own.
 func shownLabels(kept map[string]string) map[string]string {
-	labels := maps.Clone(kept)
+	if kept == nil {
+		return nil
+	}
+	labels := map[string]string{}
 	for name, value := range kept {
-		if strings.HasPrefix(name, spaceOurs) {
-			delete(labels, name)
-		}
 		if own, ok := strings.CutPrefix(name, keptLabel); ok {
 			labels[own] = value
-		}
-		if own, ok := strings.CutPrefix(name, emptyLabel); ok {
+		} else if own, ok := strings.CutPrefix(name, emptyLabel); ok {
 			labels[own] = ""
+		} else if !strings.HasPrefix(name, spaceOurs) {
+			labels[name] = value
 		}
 	}
 	return labels

@@ -24,6 +24,7 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
@@ -82,6 +83,10 @@ func Open(ctx context.Context, address string, options Options) (*Store, error) 
 	}
 	s.conn, err = grpc.NewClient("unix:"+a.Socket,
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // a socket of this machine, kept by its permissions
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: minPause, Multiplier: 2, Jitter: 0.2, MaxDelay: maxPause},
+			MinConnectTimeout: patience,
+		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithUnaryInterceptor(s.unary), grpc.WithStreamInterceptor(s.stream))
 	if err != nil {
@@ -93,7 +98,7 @@ func Open(ctx context.Context, address string, options Options) (*Store, error) 
 	s.pins, s.ingests = newPins(s), newIngests(s)
 	s.wg.Go(s.watch)
 	if err := s.fresh.wait(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("containerd at %q: %w", a.Socket, err), s.Close())
+		return nil, errors.Join(fmt.Errorf("containerd at %q: %w", a.Socket, err), s.Close()) //nolint:contextcheck // Close has none
 	}
 	return s, nil
 }

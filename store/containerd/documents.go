@@ -248,3 +248,36 @@ func (s *Store) label(ctx context.Context, d digest.Digest, facts store.Facts) e
 	}
 	return nil
 }
+
+// adopt understands content that is there as a document, and has it keep what is below.
+func (s *Store) adopt(ctx context.Context, d digest.Digest, size int64, mediaType string) (store.Facts, error) {
+	if err := s.learn(ctx, d, size, mediaType); err != nil {
+		return store.Facts{}, err
+	}
+	facts, _ := s.docs.facts(d)
+	return facts, s.label(ctx, d, facts)
+}
+
+// adoptGraph does so with all documents of a graph that are there.
+func (s *Store) adoptGraph(ctx context.Context, e image.Edge, depth int) error {
+	if depth == 0 || !isDocument(e.Desc.MediaType, e.Role) {
+		return nil
+	}
+	info, err := s.info(ctx, e.Desc.Digest)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	facts, err := s.adopt(ctx, e.Desc.Digest, info.GetSize(), e.Desc.MediaType)
+	if err != nil {
+		return err
+	}
+	for _, below := range facts.Edges {
+		if err := s.adoptGraph(ctx, below, depth-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -162,13 +162,6 @@ func drop[K comparable](m map[K]keys, k K, key string) {
 	}
 }
 
-// get returns the record of a key, or nil.
-func (x *index) get(key string) *entry {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.records[key]
-}
-
 // named returns the keys of the names, not dangling ones, that point at a digest.
 func (x *index) named(d digest.Digest) []string {
 	x.mu.RLock()

@@ -60,7 +60,7 @@ func (s *Store) tryIngest(ctx context.Context, ref string, total int64, lease st
 	in := &ingest{ref: ref, cancel: cancel}
 	opened := context.AfterFunc(ctx, cancel)
 	var err error
-	in.stream, err = s.content.Write(alive)
+	in.stream, err = s.content.Write(alive) //nolint:contextcheck // it outlives the call
 	if err == nil {
 		err = in.do(ctx, &contentapi.WriteContentRequest{Action: contentapi.WriteAction_STAT, Ref: ref, Total: total})
 	}

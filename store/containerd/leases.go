@@ -73,18 +73,24 @@ func (s *Store) listLeases(ctx context.Context) ([]lease, error) {
 	return all, nil
 }
 
-// getLease returns a lease that is not over.
-func (s *Store) getLease(ctx context.Context, id string) (lease, error) {
-	all, err := s.listLeases(ctx)
+// findLease returns a lease that is not over, in containerd's words.
+func (s *Store) findLease(ctx context.Context, id string) (*leasesapi.Lease, error) {
+	answer, err := s.leases.List(ctx, &leasesapi.ListRequest{})
 	if err != nil {
-		return lease{}, err
+		return nil, fmt.Errorf("listing leases: %w", err)
 	}
-	for _, l := range all {
-		if l.ID == id && !l.over {
+	for _, l := range answer.GetLeases() {
+		if l.GetID() == id && !leaseOf(l).over {
 			return l, nil
 		}
 	}
-	return lease{}, fmt.Errorf("lease %s: %w", strictjson.Quote(id), errdefs.ErrNotFound)
+	return nil, fmt.Errorf("lease %s: %w", strictjson.Quote(id), errdefs.ErrNotFound)
+}
+
+// checkLease is ErrNotFound for a lease that there is not, or that is over.
+func (s *Store) checkLease(ctx context.Context, id string) error {
+	_, err := s.findLease(ctx, id)
+	return err
 }
 
 // Leases returns the leases of the namespace, whoever made them.
@@ -118,7 +124,7 @@ func (s *Store) Lease(ctx context.Context, l store.Lease) (store.Lease, error) {
 	defer release()
 	made, err := s.createLease(ctx, l, nil)
 	if errdefs.IsAlreadyExists(err) {
-		if _, there := s.getLease(ctx, l.ID); errdefs.IsNotFound(there) { // it is over, and its ID free
+		if there := s.checkLease(ctx, l.ID); errdefs.IsNotFound(there) { // it is over, and its ID free
 			if err := s.deleteLease(ctx, l.ID, false); err != nil {
 				return store.Lease{}, err
 			}
@@ -162,7 +168,7 @@ func (s *Store) Release(ctx context.Context, id string) error {
 		return err
 	}
 	defer release()
-	if _, err := s.getLease(ctx, id); err != nil {
+	if err := s.checkLease(ctx, id); err != nil {
 		return err
 	}
 	return s.deleteLease(ctx, id, false)
@@ -175,7 +181,7 @@ func (s *Store) Hold(ctx context.Context, id string, blobs ...digest.Digest) err
 		return err
 	}
 	defer release()
-	if _, err := s.getLease(ctx, id); err != nil {
+	if err := s.checkLease(ctx, id); err != nil {
 		return err
 	}
 	for _, d := range blobs {
@@ -201,7 +207,7 @@ func (s *Store) addResource(ctx context.Context, id, kind, of string) error {
 
 // Held returns the content that a lease holds.
 func (s *Store) Held(ctx context.Context, id string) ([]digest.Digest, error) {
-	if _, err := s.getLease(ctx, id); err != nil {
+	if err := s.checkLease(ctx, id); err != nil {
 		return nil, err
 	}
 	resources, err := s.resources(ctx, id)
@@ -234,18 +240,13 @@ func (s *Store) Extend(ctx context.Context, id string, until time.Time) error {
 		return err
 	}
 	defer release()
-	answer, err := s.leases.List(ctx, &leasesapi.ListRequest{})
+	l, err := s.findLease(ctx, id)
 	if err != nil {
-		return fmt.Errorf("listing leases: %w", err)
+		return err
 	}
-	for _, l := range answer.GetLeases() {
-		if l.GetID() == id && !leaseOf(l).over {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-			defer cancel()
-			return s.replaceLease(ctx, l, until)
-		}
-	}
-	return fmt.Errorf("lease %s: %w", strictjson.Quote(id), errdefs.ErrNotFound)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	return s.replaceLease(ctx, l, until)
 }
 
 // guardTime is how long the lease lives that holds everything while another one is

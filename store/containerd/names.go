@@ -147,9 +147,12 @@ func (s *Store) checkTarget(ctx context.Context, m store.Move, fresh map[digest.
 		if err != nil {
 			return err
 		}
-		if facts, err = s.Facts(ctx, to.Digest); errdefs.IsNotFound(err) && image.IsDocument(to.MediaType) {
-			facts, err = s.adopt(ctx, to.Digest, info.GetSize(), to.MediaType)
+		if info.GetLabels()[labelDocument] == "" && image.IsDocument(to.MediaType) && info.GetSize() == to.Size {
+			if err := s.adoptGraph(ctx, rootEdge(store.Record{Target: to}), maxDepth); err != nil {
+				return err
+			}
 		}
+		facts, err = s.Facts(ctx, to.Digest)
 		if err != nil && !errdefs.IsNotFound(err) {
 			return err
 		}
@@ -160,15 +163,6 @@ func (s *Store) checkTarget(ctx context.Context, m store.Move, fresh map[digest.
 	return nil
 }
 
-// adopt understands content that is there as a document, and has it keep what is below.
-func (s *Store) adopt(ctx context.Context, d digest.Digest, size int64, mediaType string) (store.Facts, error) {
-	if err := s.learn(ctx, d, size, mediaType); err != nil {
-		return store.Facts{}, err
-	}
-	facts, _ := s.docs.facts(d)
-	return facts, s.label(ctx, d, facts)
-}
-
 // planDangling adds what becomes dangling, and what is so no more.
 func (s *Store) planDangling(ctx context.Context, p *plan, moves []store.Move) error {
 	for i, m := range moves {
@@ -176,36 +170,59 @@ func (s *Store) planDangling(ctx context.Context, p *plan, moves []store.Move) e
 		if before.Name == "" || m.Forget || p.named(s, before.Target.Digest) {
 			continue
 		}
-		key := store.Record{Target: before.Target}.Key()
-		if _, asked := p.after[key]; asked {
-			continue
-		}
-		if _, there, err := s.look(ctx, p, key); err != nil {
+		if err := s.planNameless(ctx, p, before); err != nil {
 			return err
-		} else if !there {
-			p.set(key, store.Record{Target: before.Target, Labels: before.Labels})
 		}
 	}
 	for _, key := range p.order {
-		r := p.after[key]
-		if isZero(r.Target) || !p.named(s, r.Target.Digest) {
-			continue
-		}
-		dangling := store.Record{Target: r.Target}.Key()
-		if _, there, err := s.look(ctx, p, dangling); err != nil {
-			return err
-		} else if _, asked := p.after[dangling]; there || asked {
-			p.set(dangling, store.Record{})
+		if r := p.after[key]; !isZero(r.Target) && p.named(s, r.Target.Digest) {
+			if err := s.planNamed(ctx, p, r.Target); err != nil {
+				return err
+			}
 		}
 	}
 	for i := range p.moved {
 		before := p.moved[i].Before
-		key := store.Record{Target: before.Target}.Key()
-		after, planned := p.after[key]
-		_, there := p.before[key]
-		p.moved[i].Dangling = before.Name != "" && (planned && !isZero(after.Target) || !planned && there)
+		p.moved[i].Dangling = before.Name != "" && p.dangles(before.Target)
 	}
 	return nil
+}
+
+// dangling returns the key of the dangling record of a target.
+func dangling(target ocispec.Descriptor) string { return store.Record{Target: target}.Key() }
+
+// planNameless adds a dangling record for what a name pointed at, unless a move says
+// what is to become of it.
+func (s *Store) planNameless(ctx context.Context, p *plan, before store.Record) error {
+	key := dangling(before.Target)
+	if _, asked := p.after[key]; asked {
+		return nil
+	}
+	_, there, err := s.look(ctx, p, key)
+	if err == nil && !there {
+		p.set(key, store.Record{Target: before.Target, Labels: before.Labels})
+	}
+	return err
+}
+
+// planNamed removes the dangling record of what will have a name.
+func (s *Store) planNamed(ctx context.Context, p *plan, target ocispec.Descriptor) error {
+	key := dangling(target)
+	_, there, err := s.look(ctx, p, key)
+	if _, asked := p.after[key]; err == nil && (there || asked) {
+		p.set(key, store.Record{})
+	}
+	return err
+}
+
+// dangles reports whether there will be a dangling record of a target.
+func (p *plan) dangles(target ocispec.Descriptor) bool {
+	key := dangling(target)
+	if after, planned := p.after[key]; planned {
+		return !isZero(after.Target)
+	}
+	_, there := p.before[key]
+	return there
 }
 
 // named reports whether a name will point at a digest.

@@ -32,11 +32,13 @@ func writerRef(ref string, number int) string {
 // callersRef returns what a caller knows an ingest as.
 func callersRef(ingest string) string {
 	rest, ours := strings.CutPrefix(ingest, refWriter)
-	_, encoded, _ := strings.Cut(rest, "/")
-	if ref, err := base64.RawURLEncoding.DecodeString(encoded); ours && err == nil {
-		return string(ref)
+	number, encoded, numbered := strings.Cut(rest, "/")
+	_, badNumber := strconv.Atoi(number)
+	ref, bad := base64.RawURLEncoding.DecodeString(encoded)
+	if !ours || !numbered || badNumber != nil || bad != nil {
+		return ingest
 	}
-	return ingest
+	return string(ref)
 }
 
 // statuses returns the ingests of the namespace.

@@ -19,8 +19,7 @@ type pins struct {
 	s     *Store
 	lease string
 
-	turn  lock                  // held while the lease is changed
-	mu    sync.Mutex            // guards what follows
+	turn  lock                  // guards what follows, and the lease itself
 	made  bool                  // the lease
 	count map[digest.Digest]int // of those who want it kept
 }
@@ -31,8 +30,6 @@ func newPins(s *Store) *pins {
 
 // add counts one more, or one less, and returns how many there are then.
 func (p *pins) add(d digest.Digest, n int) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.count[d] += n
 	left := p.count[d]
 	if left == 0 {
@@ -58,7 +55,7 @@ func (p *pins) hold(ctx context.Context, d digest.Digest) (release func() error,
 			return nil, err
 		}
 	}
-	return sync.OnceValue(func() error { return p.release(d) }), nil
+	return sync.OnceValue(func() error { return p.release(ctx, d) }), nil
 }
 
 // make makes the lease when it is needed for the first time.
@@ -71,23 +68,23 @@ func (p *pins) make(ctx context.Context) error {
 	return err
 }
 
-// release lets go of a blob. A daemon that has lost the lease holds nothing anyway.
-func (p *pins) release(d digest.Digest) error {
-	ctx, cancel := context.WithTimeout(p.s.alive, patience)
+// release lets go of a blob, even when the context has ended. A daemon that has lost the
+// lease holds nothing anyway, and with the store it goes.
+func (p *pins) release(ctx context.Context, d digest.Digest) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	done, err := p.turn.take(ctx)
 	if err != nil {
-		p.add(d, -1)
-		return nil //nolint:nilerr // the store is closed, and with it went the lease
+		return fmt.Errorf("letting go of %s: %w", d, err)
 	}
 	defer done()
-	if p.add(d, -1) > 0 {
+	if p.add(d, -1) > 0 || !p.made {
 		return nil
 	}
 	_, err = p.s.leases.DeleteResource(ctx, &leasesapi.DeleteResourceRequest{
 		ID: p.lease, Resource: &leasesapi.Resource{ID: d.String(), Type: resourceContent},
 	})
-	if err != nil && !errdefs.IsNotFound(err) && p.s.alive.Err() == nil {
+	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("letting go of %s: %w", d, err)
 	}
 	return nil

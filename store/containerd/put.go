@@ -32,7 +32,7 @@ func (b *batch) Put(ctx context.Context, desc ocispec.Descriptor, role image.Rol
 		return "", fmt.Errorf("putting %s: %w", desc.Digest, err)
 	}
 	if c != nil {
-		return store.Reused, b.want(c)
+		return store.Reused, b.want(ctx, c)
 	}
 	defer done()
 	put := store.Reused
@@ -45,7 +45,7 @@ func (b *batch) Put(ctx context.Context, desc ocispec.Descriptor, role image.Rol
 		return "", fmt.Errorf("putting %s: %w", desc.Digest, err)
 	}
 	b.s.ingests.share(c)
-	return put, b.want(c)
+	return put, b.want(ctx, c)
 }
 
 // claim returns a blob that another batch has made ready, or the right to write it. What
@@ -70,7 +70,7 @@ func (b *batch) claim(ctx context.Context, desc ocispec.Descriptor, role image.R
 		if errdefs.IsNotFound(err) { // it was published and collected before it was held
 			i.forget(c)
 		}
-		i.leave(c)
+		i.leave(ctx, c)
 		if !errdefs.IsNotFound(err) {
 			return nil, nil, err
 		}
@@ -198,7 +198,10 @@ func (b *batch) fetchSmall(ctx context.Context, desc ocispec.Descriptor, role im
 		return nil, err
 	}
 	c := &complete{desc: ocispec.Descriptor{Digest: desc.Digest, Size: int64(len(data))}, data: data}
-	return c, c.wantedAs(desc, role)
+	if err := c.wantedAs(desc, role); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // fetchLarge reads a blob into an ingest, from where an earlier Put has stopped. What

@@ -141,7 +141,7 @@ func (i *ingests) forget(c *complete) {
 
 // leave is called by a batch that wants a blob no more. The last one has what was not
 // published kept for a repeated Put.
-func (i *ingests) leave(c *complete) {
+func (i *ingests) leave(ctx context.Context, c *complete) {
 	i.mu.Lock()
 	c.wanted--
 	last := c.wanted == 0
@@ -161,16 +161,16 @@ func (i *ingests) leave(c *complete) {
 		c.in.close()
 		return
 	}
-	i.keep(c)
+	i.keep(ctx, c)
 }
 
 // keep writes a small blob that was not published into an ingest. That is for comfort,
 // and who closes a batch is not troubled with what comes of it.
-func (i *ingests) keep(c *complete) {
+func (i *ingests) keep(ctx context.Context, c *complete) {
 	if _, facts := c.state(); facts != nil || len(c.data) == 0 {
 		return // a document is read as a whole anyway
 	}
-	ctx, cancel := context.WithTimeout(i.s.alive, patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	in, err := i.s.openIngest(ctx, putRef(c.desc.Digest), c.desc.Size, "")
 	if err == nil {

@@ -68,7 +68,7 @@ func place(d *daemon, namespace string) storetest.Place {
 		Damage: func(dgst digest.Digest, change func([]byte) []byte) error {
 			return damage(d.blob(dgst), change)
 		},
-		Ended: func(tb testing.TB, l store.Lease) { ended(tb, d.address(namespace), l) },
+		Ended: func(tb testing.TB, l store.Lease) { tb.Helper(); ended(tb, d.address(namespace), l) },
 	}
 }
 

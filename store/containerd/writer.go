@@ -160,7 +160,7 @@ func (w *writer) Commit(ctx context.Context, desc ocispec.Descriptor, role image
 		}
 		w.b.s.ingests.share(c)
 	}
-	return errors.Join(w.b.want(c), w.abort(ctx)) // there is one already
+	return errors.Join(w.b.want(ctx, c), w.abort(ctx)) // there is one already
 }
 
 // check compares what was written with what it should be.
@@ -195,12 +195,12 @@ func (w *writer) hand(ctx context.Context, desc ocispec.Descriptor, role image.R
 			return errors.Join(err, w.abort(ctx))
 		}
 		w.b.s.ingests.share(c)
-		return errors.Join(w.b.want(c), w.abort(ctx)) // it is written again by Publish
+		return errors.Join(w.b.want(ctx, c), w.abort(ctx)) // it is written again by Publish
 	}
 	c.in, w.in = w.in, nil
 	w.b.s.ingests.share(c) // its ref counts as complete before it counts as free
 	w.b.s.ingests.give(w.name)
-	return w.b.want(c)
+	return w.b.want(ctx, c)
 }
 
 // abort forgets the ingest.

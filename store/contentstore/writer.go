@@ -36,7 +36,7 @@ func (c *contentStore) Writer(ctx context.Context, opts ...content.WriterOpt) (c
 	}
 	w := &writer{of: c, ref: options.Ref, desc: desc, lease: c.lease}
 	if err := w.begin(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("writing content under %q: %w", options.Ref, err), w.end())
+		return nil, errors.Join(fmt.Errorf("writing content under %q: %w", options.Ref, err), w.end(ctx))
 	}
 	return w, nil
 }
@@ -108,8 +108,9 @@ func (w *writer) updated(at time.Time) {
 	w.of.note(w.ref, ingest{total: w.desc.Size, expected: w.desc.Digest, updated: at})
 }
 
-// end gives up the batch and its lease. What was written is kept.
-func (w *writer) end() error {
+// end gives up the batch and its lease, even when the context has ended. What was
+// written is kept.
+func (w *writer) end(ctx context.Context) error {
 	var errs []error
 	if w.writer != nil {
 		errs = append(errs, w.writer.Close())
@@ -120,7 +121,7 @@ func (w *writer) end() error {
 		w.batch = nil
 	}
 	if w.lease != w.of.lease {
-		errs = append(errs, w.of.store.Release(context.Background(), w.lease))
+		errs = append(errs, w.of.store.Release(context.WithoutCancel(ctx), w.lease))
 		w.lease = w.of.lease
 	}
 	return errors.Join(errs...)
@@ -141,7 +142,7 @@ func (w *writer) Write(p []byte) (int, error) {
 }
 
 // Close keeps what was written for the next writer of the ref.
-func (w *writer) Close() error { return w.end() }
+func (w *writer) Close() error { return w.end(context.Background()) }
 
 // algorithm is that of the descriptor.
 func (w *writer) algorithm() digest.Algorithm {
@@ -174,8 +175,7 @@ func (w *writer) Status() (content.Status, error) {
 	}, nil
 }
 
-// Truncate forgets everything, with a size of 0. Of other sizes only that which there
-// is is possible.
+// Truncate to 0 forgets everything. Another size must be that of what was written.
 func (w *writer) Truncate(size int64) error {
 	switch {
 	case w.writer == nil:
@@ -196,7 +196,7 @@ func (w *writer) Commit(ctx context.Context, size int64, expected digest.Digest,
 	if w.writer == nil {
 		return w.closed()
 	}
-	defer func() { err = errors.Join(err, w.end()) }()
+	defer func() { err = errors.Join(err, w.end(ctx)) }()
 	for _, opt := range opts {
 		if err := opt(&content.Info{}); err != nil {
 			return err

@@ -175,13 +175,7 @@ func (f Factory) readAt(t *testing.T) {
 			t.Error(err)
 		}
 		for from := 0; from < size; from += max(size/20, 1) {
-			for _, n := range []int{1, 4096, size - from, size} {
-				got := make([]byte, n)
-				read, err := r.ReadAt(got, int64(from))
-				if want := data[from:min(from+n, size)]; !bytes.Equal(got[:read], want) || err != nil && !errors.Is(err, io.EOF) || err == nil && read < n {
-					t.Errorf("ReadAt of %d bytes at %d: %d, %v; want %d", n, from, read, err, len(want))
-				}
-			}
+			wantReadAt(t, r, data, from, 1, 4096, size-from, size)
 		}
 		if n, err := r.ReadAt(make([]byte, 10), int64(size)); n != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("ReadAt the end: %d, %v; want 0, EOF", n, err)
@@ -191,6 +185,18 @@ func (f Factory) readAt(t *testing.T) {
 		}
 		if err := r.Close(); err != nil {
 			t.Error("Close:", err)
+		}
+	}
+}
+
+// wantReadAt checks what is read somewhere, by the length of what it is read into.
+func wantReadAt(t *testing.T, r io.ReaderAt, data []byte, from int, lengths ...int) {
+	t.Helper()
+	for _, n := range lengths {
+		got, want := make([]byte, n), data[from:min(from+n, len(data))]
+		read, err := r.ReadAt(got, int64(from))
+		if short := read < n; !bytes.Equal(got[:read], want) || short && err == nil || err != nil && !errors.Is(err, io.EOF) {
+			t.Errorf("ReadAt of %d bytes at %d: %d, %v; want %d", n, from, read, err, len(want))
 		}
 	}
 }

@@ -26,27 +26,20 @@ func (f Factory) putTogether(t *testing.T) {
 		for range 8 {
 			batches = append(batches, w.begin(t, w.lease(t)))
 		}
-		var wg sync.WaitGroup
-		for _, b := range batches {
-			wg.Go(func() {
-				put, err := b.Put(t.Context(), desc, image.RoleLayer, w.src.opener(desc))
-				if err != nil {
-					t.Error("Put:", err)
-				}
-				if put == store.Written {
-					written.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		for _, b := range batches {
-			wg.Go(func() {
-				if _, err := b.Publish(t.Context()); err != nil {
-					t.Error("Publish:", err)
-				}
-			})
-		}
-		wg.Wait()
+		together(batches, func(b *batch) {
+			put, err := b.Put(t.Context(), desc, image.RoleLayer, w.src.opener(desc))
+			if err != nil {
+				t.Error("Put:", err)
+			}
+			if put == store.Written {
+				written.Add(1)
+			}
+		})
+		together(batches, func(b *batch) {
+			if _, err := b.Publish(t.Context()); err != nil {
+				t.Error("Publish:", err)
+			}
+		})
 		if n := w.src.read.Load() - before; n != desc.Size {
 			t.Errorf("%d bytes were read of a blob of %d", n, desc.Size)
 		}
@@ -55,6 +48,15 @@ func (f Factory) putTogether(t *testing.T) {
 		}
 		w.wantBlob(t, desc.Digest)
 	}
+}
+
+// together does something with all batches at once.
+func together(batches []*batch, do func(b *batch)) {
+	var wg sync.WaitGroup
+	for _, b := range batches {
+		wg.Go(func() { do(b) })
+	}
+	wg.Wait()
 }
 
 // putShared checks that each of two batches that want a blob makes it visible.

@@ -152,42 +152,42 @@ func (f Factory) keptInTwoRoles(t *testing.T) {
 // keptByReaders checks that what is read stays until the reader is closed.
 func (f Factory) keptByReaders(t *testing.T) {
 	for _, size := range []int{small, large} {
-		for _, how := range []string{"Open", "OpenAt"} {
-			t.Run(fmt.Sprintf("%s of %d bytes", how, size), func(t *testing.T) {
-				w := f.world(t)
-				lease := w.lease(t)
-				b := w.begin(t, lease)
-				desc := b.blob(t, bytes.Repeat([]byte("0123456789"), size/10))
-				b.publish(t)
-				b.close(t)
-				var r io.ReadCloser
-				var err error
-				if how == "Open" {
-					r, err = w.Open(t.Context(), desc.Digest, 1)
-				} else {
-					r, err = w.readerAt(t, desc.Digest)
-				}
-				if err != nil {
-					t.Fatal(how, err)
-				}
-				if _, err := io.ReadFull(r, make([]byte, 9)); err != nil {
-					t.Error(err)
-				}
-				w.release(t, lease)
-				w.collect(t)
-				w.wantBlob(t, desc.Digest)
-				got, err := io.ReadAll(r)
-				if want := w.src.Get(desc.Digest)[10:]; err != nil || !bytes.Equal(got, want) {
-					t.Errorf("%d bytes, %v; want %d", len(got), err, len(want))
-				}
-				if err := r.Close(); err != nil {
-					t.Error("Close:", err)
-				}
-				w.collect(t)
-				w.wantAbsent(t, desc.Digest)
-			})
+		for how, open := range map[string]func(*world, digest.Digest) (io.ReadCloser, error){
+			"Open":   func(w *world, d digest.Digest) (io.ReadCloser, error) { return w.Open(t.Context(), d, 1) },
+			"OpenAt": func(w *world, d digest.Digest) (io.ReadCloser, error) { return w.readerAt(t, d) },
+		} {
+			t.Run(fmt.Sprintf("%s of %d bytes", how, size), func(t *testing.T) { f.keptByReader(t, size, open) })
 		}
 	}
+}
+
+// keptByReader does so with a reader that begins at the second byte.
+func (f Factory) keptByReader(t *testing.T, size int, open func(*world, digest.Digest) (io.ReadCloser, error)) {
+	w := f.world(t)
+	lease := w.lease(t)
+	b := w.begin(t, lease)
+	desc := b.blob(t, bytes.Repeat([]byte("0123456789"), size/10))
+	b.publish(t)
+	b.close(t)
+	r, err := open(w, desc.Digest)
+	if err != nil {
+		t.Fatal("opening it:", err)
+	}
+	if _, err := io.ReadFull(r, make([]byte, 9)); err != nil {
+		t.Error(err)
+	}
+	w.release(t, lease)
+	w.collect(t)
+	w.wantBlob(t, desc.Digest)
+	got, err := io.ReadAll(r)
+	if want := w.src.Get(desc.Digest)[10:]; err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v; want %d", len(got), err, len(want))
+	}
+	if err := r.Close(); err != nil {
+		t.Error("Close:", err)
+	}
+	w.collect(t)
+	w.wantAbsent(t, desc.Digest)
 }
 
 // readerAt opens a blob for reading anywhere, and reads it from its second byte on.

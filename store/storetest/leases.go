@@ -233,7 +233,7 @@ func (f Factory) held(t *testing.T) {
 	if err := w.Hold(t.Context(), id); err != nil {
 		t.Error("Hold of nothing:", err)
 	}
-	want := append(put, there.Digest)
+	want := slices.Concat(put, []digest.Digest{there.Digest})
 	slices.Sort(want)
 	held, err := w.Held(t.Context(), id)
 	if err != nil || !slices.Equal(held, want) {

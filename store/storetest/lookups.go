@@ -325,12 +325,7 @@ func (w *world) wantPrefixes(t *testing.T, all []digest.Digest, of ...digest.Dig
 	w.view(t, func(r store.NameReader) {
 		for i, d := range of {
 			hex := d.Encoded()[:lengths[i%len(lengths)]]
-			want := []digest.Digest{}
-			for _, other := range all {
-				if strings.HasPrefix(other.Encoded(), hex) {
-					want = append(want, other)
-				}
-			}
+			want := beginning(all, hex)
 			for _, limit := range []int{0, 1, 2, len(all)} {
 				want := want
 				if limit > 0 && limit < len(want) {
@@ -343,6 +338,17 @@ func (w *world) wantPrefixes(t *testing.T, all []digest.Digest, of ...digest.Dig
 			}
 		}
 	})
+}
+
+// beginning returns the digests that begin with some characters.
+func beginning(all []digest.Digest, hex string) []digest.Digest {
+	found := []digest.Digest{}
+	for _, d := range all {
+		if strings.HasPrefix(d.Encoded(), hex) {
+			found = append(found, d)
+		}
+	}
+	return found
 }
 
 // prefixAlgorithms checks that digests of all algorithms are found by their first

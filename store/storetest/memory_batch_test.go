@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -37,8 +38,9 @@ func (b *memBatch) Put(ctx context.Context, desc ocispec.Descriptor, role image.
 			return "", err
 		}
 		if data, there := b.there(desc.Digest); there {
-			defer leave()
-			return store.Reused, b.want(desc, role, data)
+			err := b.want(desc, role, data)
+			leave()
+			return store.Reused, err
 		}
 		wait := m.writing[desc.Digest]
 		if wait == nil {
@@ -99,7 +101,7 @@ func (b *memBatch) receive(ctx context.Context, desc ocispec.Descriptor, open st
 		return nil, err
 	}
 	rest, err := io.ReadAll(io.LimitReader(r, desc.Size+1-int64(len(data))))
-	data = append(data[:len(data):len(data)], rest...)
+	data = append(slices.Clip(data), rest...)
 	err = errors.Join(err, r.Close())
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -251,7 +253,7 @@ type memWriter struct {
 func (w *memWriter) Write(p []byte) (int, error) {
 	w.b.m.mu.Lock()
 	defer w.b.m.mu.Unlock()
-	w.p.data = append(w.p.data[:len(w.p.data):len(w.p.data)], p...)
+	w.p.data = append(slices.Clip(w.p.data), p...)
 	w.p.updated = time.Now()
 	return len(p), nil
 }

@@ -246,7 +246,7 @@ type manyMoments struct{ m *memory }
 
 func (n manyMoments) now() (memNames, func()) {
 	n.m.mu.Lock()
-	return memNames{n.m}, n.m.mu.Unlock
+	return memNames(n), n.m.mu.Unlock
 }
 
 func (n manyMoments) Get(name string) (store.Record, error) {

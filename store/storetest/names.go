@@ -115,7 +115,7 @@ func (f Factory) hostileLabels(t *testing.T) {
 		"containerd.io/gc.bref.content.0": digest.FromString("x").String(),
 		"dhow.dev/dangling":               "true",
 		"org.mobyproject.dangling":        "1",
-		" a b ":                           " c\td ",
+		"a\tb":                            " c\td ",
 		"ä\u202e":                         "аlpine",
 		"%s":                              "%n",
 		"../..":                           "/etc/passwd",

@@ -39,18 +39,18 @@ func moveTable() map[string]moveRow {
 		"removed, with another name":           {"a=A b=A", "b=", "a=A", "A"},
 		"removed and forgotten":                {"b=A", "b=!", "", "A"},
 		"what is absent is removed":            {"b=A", "a=", "b=A", "-"},
-		"both names removed":                   {"a=A b=A", "a= b=", "@A", "A@ A@"},
-		"both names removed and forgotten":     {"a=A b=A", "a=! b=!", "", "A A"},
-		"both removed, one forgotten":          {"a=A b=A", "a=! b=", "@A", "A@ A@"},
+		"both names removed":                   {"a=A b=A", "a= b=", "@A", "A@,A@"},
+		"both names removed and forgotten":     {"a=A b=A", "a=! b=!", "", "A,A"},
+		"both removed, one forgotten":          {"a=A b=A", "a=! b=", "@A", "A@,A@"},
 		"dangling is removed":                  {"@A b=B", "@A=", "b=B", "A"},
 		"dangling is made":                     {"b=B", "@A=A", "@A b=B", "-"},
 		"dangling is made again":               {"@A", "@A=A", "@A", "A"},
 		"absent dangling is removed":           {"b=B", "@A=", "b=B", "-"},
-		"swapped":                              {"a=A b=B", "a=B b=A", "a=B b=A", "A B"},
-		"renamed":                              {"b=A", "a=A b=", "a=A", "- A"},
-		"renamed, the other way":               {"b=A", "b= a=A", "a=A", "A -"},
-		"renamed over another":                 {"a=B b=A", "a=A b=", "@B a=A", "B@ A"},
-		"three at once":                        {"b=A", "b=B a=B d=C", "@A a=B b=B d=C", "A@ - -"},
+		"swapped":                              {"a=A b=B", "a=B b=A", "a=B b=A", "A,B"},
+		"renamed":                              {"b=A", "a=A b=", "a=A", "-,A"},
+		"renamed, the other way":               {"b=A", "b= a=A", "a=A", "A,-"},
+		"renamed over another":                 {"a=B b=A", "a=A b=", "@B a=A", "B@,A"},
+		"three at once":                        {"b=A", "b=B a=B d=C", "@A a=B b=B d=C", "A@,-,-"},
 		"if absent, and it is":                 {"", "b=A?-", "b=A", "-"},
 		"if it points there, and it does":      {"b=A", "b=B?A", "@A b=B", "A@"},
 		"removed if it points there":           {"b=A", "b=?A!", "", "A"},
@@ -70,7 +70,7 @@ func moveTable() map[string]moveRow {
 		"dangling made if absent, and it is":   {"@A", "@A=A?-", "@A", "refused"},
 		"dangling of another digest":           {"b=A", "b=B @A=B", "b=A", "invalid"},
 		"a name twice":                         {"b=A", "b=B b=A", "b=A", "invalid"},
-		"a name twice, removed":                {"b=A", "b= b=", "b=A", "invalid"},
+		"a name twice, removed":                {"b=A", "b= b=!", "b=A", "invalid"},
 	}
 }
 
@@ -135,7 +135,7 @@ func (im table) moved(all []store.Moved) string {
 		}
 		fields = append(fields, field)
 	}
-	return strings.Join(fields, " ")
+	return strings.Join(fields, ",")
 }
 
 func (f Factory) moveRow(t *testing.T, row moveRow) {

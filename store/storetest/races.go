@@ -32,7 +32,7 @@ func (f Factory) races() map[string]func(*testing.T) {
 func (f Factory) race(t *testing.T) {
 	seed, operations := f.Seed, f.Operations
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = rand.Uint64() //nolint:gosec // it is to be repeated
 	}
 	if operations == 0 {
 		operations = raceOperations
@@ -40,11 +40,17 @@ func (f Factory) race(t *testing.T) {
 	t.Logf("seed %d, %d operations", seed, operations)
 	w := f.world(t)
 	roots := w.relatives(t)
+	below := map[digest.Digest][]*image.Node{}
+	for _, root := range roots {
+		for _, n := range w.src.nodes(t, root) {
+			below[n.Desc.Digest] = w.src.nodes(t, n.Desc)
+		}
+	}
 	var left atomic.Int64
 	left.Store(int64(operations))
 	var wg sync.WaitGroup
 	for i := range raceWorkers {
-		r := &racer{world: w, t: t, id: i, roots: roots, rng: rand.New(rand.NewPCG(seed, uint64(i)))} //nolint:gosec // it is to be repeated
+		r := &racer{world: w, t: t, id: i, roots: roots, below: below, rng: rand.New(rand.NewPCG(seed, uint64(i)))} //nolint:gosec // likewise
 		wg.Go(func() {
 			for left.Add(-1) >= 0 && !t.Failed() {
 				r.step(t.Context())
@@ -99,30 +105,38 @@ func (w *world) settle(t *testing.T) {
 	}
 	w.wantPartial(t)
 	w.collect(t)
-	for range 2 {
-		allowed := map[digest.Digest]bool{}
-		for _, rec := range w.records(t) {
-			w.wantBlob(t, rec.Target.Digest)
-			for _, n := range w.src.nodes(t, rec.Target) {
-				allowed[n.Desc.Digest] = true
-			}
-		}
-		for _, d := range w.visible(t) {
-			w.wantBlob(t, d)
-			if !allowed[d] {
-				t.Errorf("%s is still there, though nobody needs it", d)
-			}
-			if facts, err := w.Facts(t.Context(), d); err == nil && !image.IsList(facts.MediaType) {
-				for _, e := range facts.Edges {
-					w.wantBlob(t, e.Desc.Digest)
-				}
-			}
-		}
-		w.reopen(t)
-	}
+	w.wantNeeded(t)
+	w.reopen(t)
+	w.wantNeeded(t)
 	for _, rec := range w.records(t) {
 		w.move(t, store.Move{Name: rec.Key(), Forget: true})
 	}
 	w.collect(t)
 	w.wantBlobs(t)
+}
+
+// wantNeeded checks that there is nothing but what names need, and of manifests all that
+// is below them.
+func (w *world) wantNeeded(t *testing.T) {
+	t.Helper()
+	needed := map[digest.Digest]bool{}
+	for _, rec := range w.records(t) {
+		w.wantBlob(t, rec.Target.Digest)
+		for _, n := range w.src.nodes(t, rec.Target) {
+			needed[n.Desc.Digest] = true
+		}
+	}
+	for _, d := range w.visible(t) {
+		w.wantBlob(t, d)
+		if !needed[d] {
+			t.Errorf("%s is still there, though nobody needs it", d)
+		}
+		facts, err := w.Facts(t.Context(), d)
+		if err != nil || image.IsList(facts.MediaType) {
+			continue
+		}
+		for _, e := range facts.Edges {
+			w.wantBlob(t, e.Desc.Digest)
+		}
+	}
 }

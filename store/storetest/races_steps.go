@@ -25,6 +25,7 @@ type racer struct {
 	t     *testing.T
 	id    int
 	roots []ocispec.Descriptor
+	below map[digest.Digest][]*image.Node // what is below the images and their manifests, and these
 	rng   *rand.Rand
 	kept  []keptReader
 }
@@ -71,9 +72,9 @@ func (r *racer) leased(ctx context.Context, do func(id string) error) error {
 // write writes an image, or one platform of it, and gives it a name, or gives up.
 func (r *racer) write(ctx context.Context) error {
 	root := r.root()
-	nodes := r.src.nodes(r.t, root)
+	nodes := r.below[root.Digest]
 	if only := r.rng.IntN(3); only < 2 {
-		nodes = append(r.src.nodes(r.t, r.edges(r.t, root)[only].Desc), &image.Node{Desc: root, Role: image.RoleIndex})
+		nodes = append(slices.Clip(r.below[r.edges(r.t, root)[only].Desc.Digest]), &image.Node{Desc: root, Role: image.RoleIndex})
 	}
 	return r.leased(ctx, func(id string) (err error) {
 		b, err := r.Begin(ctx, id)
@@ -212,14 +213,14 @@ func (r *racer) look(ctx context.Context) error {
 		if err := r.check(ctx, rec.Target.Digest); err != nil {
 			return fmt.Errorf("the target of a name: %w", err)
 		}
-		for _, n := range r.src.nodes(r.t, rec.Target) {
+		for _, n := range r.below[rec.Target.Digest] {
 			if n.Role != image.RoleManifest {
 				continue
 			}
 			if _, err := r.Stat(ctx, n.Desc.Digest); errdefs.IsNotFound(err) {
 				continue // this platform is not there
 			}
-			for _, below := range r.src.nodes(r.t, n.Desc) {
+			for _, below := range r.below[n.Desc.Digest] {
 				if err := r.check(ctx, below.Desc.Digest); err != nil {
 					return fmt.Errorf("%s below a name: %w", below.Role, err)
 				}

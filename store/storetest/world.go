@@ -287,7 +287,7 @@ func (r *countedReader) Close() error {
 // parents.
 func (s *source) nodes(t testing.TB, root ocispec.Descriptor) []*image.Node {
 	t.Helper()
-	graph, err := image.Walker{Fetch: s.Fetch, Missing: func(*image.Node, error) error { return nil }}.Walk(context.Background(), root)
+	graph, err := image.Walker{Fetch: s.Fetch, Missing: func(*image.Node, error) error { return nil }}.Walk(t.Context(), root)
 	if err != nil {
 		t.Fatal("reading the test image:", err)
 	}

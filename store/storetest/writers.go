@@ -115,37 +115,22 @@ func (f Factory) oneWriter(t *testing.T) {
 	}
 }
 
-// resumeWriter checks that what was written is there for the next writer of the ref.
+// resumeWriter checks that what was written is there for the next writer of the ref: in
+// the same batch, another one, and when the store was opened again.
 func (f Factory) resumeWriter(t *testing.T) {
 	for size, n := range map[string]int{"small": small, "large": large} {
 		t.Run(size, func(t *testing.T) {
 			w := f.world(t)
 			data := bytes.Repeat([]byte("0123456789"), n/10)
-			before := time.Now().Add(-time.Second)
 			b := w.begin(t, w.lease(t))
-			for i, next := range []func(){
-				func() {},
-				func() { b.close(t); b = w.begin(t, w.lease(t)) },
-				func() { w.reopen(t); b = w.begin(t, w.lease(t)) },
-			} {
-				writer, at := b.writer(t, "ref"), int64(n*i/3)
-				if writer.Offset() != at {
-					t.Fatalf("writer %d begins at %d; want %d", i, writer.Offset(), at)
-				}
-				write(t, writer, data[at:n*(i+1)/3])
-				if d, err := writer.Digest(digest.SHA256); err != nil || d != digest.FromBytes(data[:n*(i+1)/3]) {
-					t.Errorf("Digest of %d bytes: %s, %v", writer.Offset(), d, err)
-				}
-				w.wantPartial(t, "ref") // an open one too
-				if err := writer.Close(); err != nil {
-					t.Error("Close:", err)
-				}
-				next()
-				p := w.wantPartial(t, "ref")
-				if len(p) == 1 && (p[0].Offset != int64(n*(i+1)/3) || p[0].Started.Before(before) || p[0].Updated.Before(p[0].Started) || p[0].Updated.After(time.Now().Add(time.Second))) {
-					t.Errorf("Partial after writer %d: %+v", i, p[0])
-				}
-			}
+			w.writePart(t, b, data, 0, n/3)
+			w.writePart(t, b, data, n/3, n/2)
+			b.close(t)
+			b = w.begin(t, w.lease(t))
+			w.writePart(t, b, data, n/2, n-1)
+			w.reopen(t)
+			b = w.begin(t, w.lease(t))
+			w.writePart(t, b, data, n-1, n)
 			desc := w.layer(data)
 			if err := b.writer(t, "ref").Commit(t.Context(), desc, image.RoleLayer); err != nil {
 				t.Fatal("Commit:", err)
@@ -154,6 +139,29 @@ func (f Factory) resumeWriter(t *testing.T) {
 			w.wantBlob(t, desc.Digest)
 			w.wantPartial(t)
 		})
+	}
+}
+
+// writePart writes a part of some bytes after what is there, and closes the writer.
+func (w *world) writePart(t *testing.T, b *batch, data []byte, from, to int) {
+	t.Helper()
+	now := time.Now()
+	writer := b.writer(t, "ref")
+	if writer.Offset() != int64(from) {
+		t.Fatalf("the writer begins at %d; want %d", writer.Offset(), from)
+	}
+	write(t, writer, data[from:to])
+	if d, err := writer.Digest(digest.SHA256); err != nil || d != digest.FromBytes(data[:to]) {
+		t.Errorf("Digest of %d bytes: %s, %v", to, d, err)
+	}
+	w.wantPartial(t, "ref") // an open one too
+	if err := writer.Close(); err != nil {
+		t.Error("Close:", err)
+	}
+	const slack = time.Second
+	p := w.wantPartial(t, "ref")
+	if len(p) == 1 && (p[0].Offset != int64(to) || p[0].Updated.Before(now.Add(-slack)) || p[0].Updated.Before(p[0].Started) || p[0].Updated.After(time.Now().Add(slack))) {
+		t.Errorf("Partial after %d bytes: %+v", to, p[0])
 	}
 }
 
