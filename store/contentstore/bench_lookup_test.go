@@ -35,6 +35,7 @@ func BenchmarkLookup(b *testing.B) {
 }
 
 func lookup(b *testing.B, n int) {
+	b.Helper()
 	dir := b.TempDir()
 	fill(b, dir, n)
 	opened, anonymous := openElsewhere(b, filepath.Join(dir, "dhow"))

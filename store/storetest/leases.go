@@ -109,7 +109,7 @@ func (f Factory) releaseLease(t *testing.T) {
 
 // soon is a time after which a lease that was made now has expired, and that is long
 // enough for a slow machine to do something before.
-const soon = 700 * time.Millisecond
+const soon = 1500 * time.Millisecond
 
 // expire checks that a lease is over at its time, and what it held is not kept.
 func (f Factory) expire(t *testing.T) {
