@@ -130,7 +130,8 @@ type Partial struct {
 }
 
 // Facts are what is known of a document. They follow from its bytes alone, but for
-// Platform and Created of a manifest, which are its config's.
+// Platform and Created of a manifest, which are its config's. Their slices and what they
+// point at are shared, and must not be changed.
 type Facts struct {
 	MediaType string
 	Size      int64

@@ -6,7 +6,8 @@ import (
 )
 
 // GC collects what nobody needs: blobs that are not below a name, a dangling record, a
-// lease that is not over, or an open reader.
+// lease that is not over, or an open reader. A document whose subject stays is needed
+// too, with what is below it.
 type GC interface {
 	// Collect does one step, which holds up no writer for longer than 50 ms. Its cost
 	// follows what it examines: what has lost something that needed it, not what there

@@ -126,7 +126,7 @@ func (b *batch) commit(ctx context.Context, wants []*complete) error {
 		}
 		above := b.s.index.above(c.desc.Digest)
 		for _, r := range above {
-			if err := b.s.learnGraph(ctx, rootEdge(r), maxDepth); err != nil {
+			if err := b.s.learnGraph(ctx, rootEdge(r)); err != nil {
 				return err
 			}
 		}

@@ -24,6 +24,8 @@ const (
 	labelDocument = "io.dhow.document"
 	// labelReference begins those by which containerd keeps what is below a document.
 	labelReference = "containerd.io/gc.ref.content."
+	// labelSubject is that by which it keeps what refers to a document.
+	labelSubject = "containerd.io/gc.bref.content.dhow"
 	// labelParent is that of an image config by which a classic build names its parent.
 	labelParent = "org.mobyproject.image.parent"
 )
@@ -172,6 +174,9 @@ func labelsOf(facts store.Facts) map[string]string {
 	for i, e := range facts.Edges {
 		labels[labelReference+"dhow."+strconv.Itoa(i)] = e.Desc.Digest.String()
 	}
+	if facts.Subject != "" {
+		labels[labelSubject] = facts.Subject.String()
+	}
 	return labels
 }
 
@@ -215,22 +220,48 @@ func (s *Store) learnEdge(ctx context.Context, e image.Edge) error {
 
 // learnGraph learns all documents below and including one, as far as they are there
 // and can be read: what others wrote need not be as we would have it.
-func (s *Store) learnGraph(ctx context.Context, root image.Edge, depth int) error {
-	if err := s.learnEdge(ctx, root); err != nil {
-		if ctx.Err() != nil || errdefs.IsUnavailable(err) {
+func (s *Store) learnGraph(ctx context.Context, root image.Edge) error {
+	err := s.eachDocument(root, func(e image.Edge) error {
+		err := s.learnEdge(ctx, e)
+		if err == nil || ctx.Err() != nil || errdefs.IsUnavailable(err) {
 			return err
 		}
-		s.log.Warn("a document in containerd cannot be read", "digest", root.Desc.Digest, "error", err)
+		s.log.Warn("a document in containerd cannot be read", "digest", e.Desc.Digest, "error", err)
+		return nil
+	})
+	if errdefs.IsResourceExhausted(err) {
+		s.log.Warn("an image in containerd is too large to be known as a whole", "digest", root.Desc.Digest, "error", err)
 		return nil
 	}
-	facts, known := s.docs.facts(root.Desc.Digest)
-	if !known || depth == 0 {
-		return nil
-	}
-	for _, e := range facts.Edges {
-		if err := s.learnGraph(ctx, e, depth-1); err != nil {
-			return err
+	return err
+}
+
+// eachDocument calls visit for the documents of a graph, each once and parents first. It
+// goes on below those that are known then.
+func (s *Store) eachDocument(root image.Edge, visit func(e image.Edge) error) error {
+	lim := image.Limits{}.WithDefaults()
+	seen := set{root.Desc.Digest: {}}
+	level := []image.Edge{root}
+	// Lists within the limit, and below the last of them manifest and config.
+	for depth := 0; depth < lim.GraphDepth+2 && len(level) > 0; depth++ {
+		var next []image.Edge
+		for _, e := range level {
+			if err := visit(e); err != nil {
+				return err
+			}
+			facts, _ := s.docs.facts(e.Desc.Digest)
+			for _, below := range facts.Edges {
+				if _, again := seen[below.Desc.Digest]; again || !isDocument(below.Desc.MediaType, below.Role) {
+					continue
+				}
+				if len(seen) == lim.GraphNodes {
+					return fmt.Errorf("the graph of %s has more than %d documents: %w", root.Desc.Digest, lim.GraphNodes, errdefs.ErrResourceExhausted)
+				}
+				seen[below.Desc.Digest] = struct{}{}
+				next = append(next, below)
+			}
 		}
+		level = next
 	}
 	return nil
 }
@@ -259,25 +290,15 @@ func (s *Store) adopt(ctx context.Context, d digest.Digest, size int64, mediaTyp
 }
 
 // adoptGraph does so with all documents of a graph that are there.
-func (s *Store) adoptGraph(ctx context.Context, e image.Edge, depth int) error {
-	if depth == 0 || !isDocument(e.Desc.MediaType, e.Role) {
-		return nil
-	}
-	info, err := s.info(ctx, e.Desc.Digest)
-	if errdefs.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	facts, err := s.adopt(ctx, e.Desc.Digest, info.GetSize(), e.Desc.MediaType)
-	if err != nil {
-		return err
-	}
-	for _, below := range facts.Edges {
-		if err := s.adoptGraph(ctx, below, depth-1); err != nil {
-			return err
+func (s *Store) adoptGraph(ctx context.Context, root image.Edge) error {
+	return s.eachDocument(root, func(e image.Edge) error {
+		info, err := s.info(ctx, e.Desc.Digest)
+		if errdefs.IsNotFound(err) {
+			return nil
 		}
-	}
-	return nil
+		if err == nil {
+			_, err = s.adopt(ctx, e.Desc.Digest, info.GetSize(), e.Desc.MediaType)
+		}
+		return err
+	})
 }

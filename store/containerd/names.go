@@ -148,7 +148,7 @@ func (s *Store) checkTarget(ctx context.Context, m store.Move, fresh map[digest.
 			return err
 		}
 		if info.GetLabels()[labelDocument] == "" && image.IsDocument(to.MediaType) && info.GetSize() == to.Size {
-			if err := s.adoptGraph(ctx, rootEdge(store.Record{Target: to}), maxDepth); err != nil {
+			if err := s.adoptGraph(ctx, rootEdge(store.Record{Target: to})); err != nil {
 				return err
 			}
 		}
@@ -287,7 +287,7 @@ func (s *Store) putImage(ctx context.Context, p *plan, key string, r store.Recor
 	if err != nil {
 		return err
 	}
-	if err := s.learnGraph(ctx, rootEdge(r), maxDepth); err != nil {
+	if err := s.learnGraph(ctx, rootEdge(r)); err != nil {
 		return err
 	}
 	changes[key] = s.newEntry(r)

@@ -224,6 +224,26 @@ func target(desc ocispec.Descriptor) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}
 }
 
+// TestHostileGraph shows that lists which have one another many times over are read once
+// each.
+func TestHostileGraph(t *testing.T) {
+	t.Parallel()
+	d := running(t)
+	namespace := newNamespace()
+	s, o := connect(t, d, namespace), &other{Store: connect(t, d, namespace)}
+	root := o.src.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
+	o.writeImage(t, root)
+	for range 7 {
+		root = o.src.Index(slices.Repeat([]ocispec.Descriptor{root}, 1000)...)
+		o.write(t, root, nil)
+	}
+	o.name(t, busybox, root)
+	eventually(t, "the name is found", func() bool { return slices.Equal(keysOf(t, s, everything), []string{busybox}) })
+	if _, err := s.Move(t.Context(), store.Move{Name: "docker.io/library/alpine:3", To: target(root)}); err != nil {
+		t.Error("Move:", err)
+	}
+}
+
 // TestTwoStores shows what processes see of each other that use one namespace.
 func TestTwoStores(t *testing.T) {
 	t.Parallel()

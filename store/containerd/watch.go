@@ -212,16 +212,13 @@ func (s *Store) handleContent(ctx context.Context, topic string, data []byte) er
 	defer release()
 	above := s.index.above(d)
 	for _, r := range above {
-		if err := s.learnGraph(ctx, rootEdge(r), maxDepth); err != nil {
+		if err := s.learnGraph(ctx, rootEdge(r)); err != nil {
 			return err
 		}
 	}
 	s.reindex(above...)
 	return nil
 }
-
-// maxDepth is how deep a graph is followed.
-const maxDepth = 16
 
 // rootEdge returns what leads to the target of a record.
 func rootEdge(r store.Record) image.Edge {
@@ -251,7 +248,7 @@ func (s *Store) refresh(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.learnGraph(ctx, rootEdge(r), maxDepth); err != nil {
+	if err := s.learnGraph(ctx, rootEdge(r)); err != nil {
 		return err
 	}
 	s.reindex(r)
@@ -289,7 +286,7 @@ func (s *Store) learnAll(ctx context.Context, records []store.Record) error {
 	for range min(readers, len(records)) {
 		wg.Go(func() {
 			for r := range work {
-				if err := s.learnGraph(ctx, rootEdge(r), maxDepth); err != nil {
+				if err := s.learnGraph(ctx, rootEdge(r)); err != nil {
 					cancel(err)
 				}
 			}

@@ -378,16 +378,37 @@ func (f Factory) collectedAndWritten(t *testing.T) {
 	}
 }
 
-// referrers checks that what refers to an image does not keep it.
+// referrers checks that what refers to an image stays as long as that, and does not keep
+// it: whichever came first, and by as many steps as there are.
 func (f Factory) referrers(t *testing.T) {
-	w := f.world(t)
-	subject := w.src.Image(testimage.Image{Platform: amd64()})
-	referrer := w.src.Referrer(subject, "application/vnd.example", "payload")
-	w.name(t, subject, busybox)
-	w.name(t, referrer, alpine)
-	w.move(t, store.Move{Name: busybox, Forget: true})
-	w.collect(t)
-	w.wantBlobs(t, w.src.digests(t, referrer)...)
+	for name, order := range map[string][]int{"the subject first": {0, 1, 2}, "the subject last": {2, 1, 0}} {
+		t.Run(name, func(t *testing.T) {
+			w := f.world(t)
+			subject := w.src.Image(testimage.Image{Platform: amd64()})
+			signature := w.src.Referrer(subject, "application/vnd.example.signature", "signature")
+			roots := []ocispec.Descriptor{subject, signature, w.src.Referrer(signature, "application/vnd.example.note", "note")}
+			all := w.src.digests(t, roots...)
+			var leases []string
+			for _, i := range order {
+				leases = append(leases, w.hold(t, roots[i]))
+			}
+			w.move(t, store.Move{Name: busybox, To: target(subject)})
+			for _, l := range leases {
+				w.release(t, l)
+			}
+			w.collect(t)
+			w.wantBlobs(t, all...)
+			w.reopen(t)
+			w.collect(t)
+			w.wantBlobs(t, all...)
+			w.move(t, store.Move{Name: alpine, To: target(signature)}, store.Move{Name: busybox, Forget: true})
+			w.collect(t)
+			w.wantBlobs(t, w.src.digests(t, roots[1:]...)...)
+			w.move(t, store.Move{Name: alpine, Forget: true})
+			w.collect(t)
+			w.wantBlobs(t)
+		})
+	}
 }
 
 // replaced checks that a name which moves on and on leaves nothing behind.

@@ -182,6 +182,15 @@ func (m *memory) needed() map[digest.Digest]bool {
 			m.need(needed, d)
 		}
 	}
+	for more := true; more; { // what refers to what stays
+		before := len(needed)
+		for d, blob := range m.blobs {
+			if blob.facts != nil && needed[blob.facts.Subject] && !m.is("referrers go") {
+				m.need(needed, d)
+			}
+		}
+		more = len(needed) > before
+	}
 	return needed
 }
 

@@ -46,6 +46,7 @@ var mutants = map[string]string{
 	"readers hold nothing":                 "gc races",
 	"nothing is collected":                 "gc races",
 	"bytes are not counted":                "gc",
+	"referrers go":                         "gc",
 	"everything is examined":               "gc",
 	"a kill undoes names":                  "crash",
 	"a kill shows what was complete":       "crash",
