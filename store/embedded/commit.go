@@ -26,8 +26,7 @@ type commits struct {
 	running bool
 	ended   bool          // nothing is taken any more
 	idle    chan struct{} // closed when nothing is running any more after the end
-	gate    sync.Mutex    // held by who commits, and by who wants nothing to be committed
-	wrote   bool          // in this session; only who holds the gate has it
+	wrote   bool          // in this session; only who commits has it
 }
 
 // op is what one caller wants to write.

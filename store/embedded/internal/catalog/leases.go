@@ -139,31 +139,40 @@ func (t *Tx) Drain(limit int) (n int, more bool, err error) {
 			return n, false, fmt.Errorf("a key in bucket %s is no number: %w", bucketEnded, errDamaged)
 		}
 		number = bytes.Clone(number)
-		for {
-			key, value := t.in(bucketHolds).Cursor().Seek(number)
-			if key == nil || !bytes.HasPrefix(key, number) {
-				break
-			}
-			if n >= limit {
-				return n, true, t.err
-			}
-			held, err := decodeHold(key, value)
-			if err != nil {
-				return n, false, err
-			}
-			t.live(-holdCost - len(value))
-			t.drop(bucketHolds, bytes.Clone(key))
-			for _, d := range held {
-				blob := digestKey(d)
-				t.drop(bucketRefs, refKey(blob, refLease, number))
-				t.suspect(blob)
-			}
-			n += len(held)
+		let, more, err := t.drain(number, limit-n)
+		n += let
+		if more || err != nil {
+			return n, more, err
 		}
 		t.drop(bucketEnded, number)
 		if t.err != nil {
 			return n, false, t.err
 		}
+	}
+}
+
+// drain is Drain for what one lease held.
+func (t *Tx) drain(number []byte, limit int) (n int, more bool, err error) {
+	for {
+		key, value := t.in(bucketHolds).Cursor().Seek(number)
+		if key == nil || !bytes.HasPrefix(key, number) {
+			return n, false, nil
+		}
+		if n >= limit {
+			return n, true, t.err
+		}
+		held, err := decodeHold(key, value)
+		if err != nil {
+			return n, false, err
+		}
+		t.live(-holdCost - len(value))
+		t.drop(bucketHolds, bytes.Clone(key))
+		for _, d := range held {
+			blob := digestKey(d)
+			t.drop(bucketRefs, refKey(blob, refLease, number))
+			t.suspect(blob)
+		}
+		n += len(held)
 	}
 }
 
