@@ -18,7 +18,28 @@ import (
 type network struct {
 	names map[string]string // to addresses; others are public
 	sites map[string]chan net.Conn
-	busy  sync.WaitGroup // with requests
+
+	mu    sync.Mutex
+	ended bool
+	busy  sync.WaitGroup // with requests; none is added once it has ended
+}
+
+// enter reports whether a request may be answered; if so, busy has it.
+func (n *network) enter() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.ended {
+		n.busy.Add(1)
+	}
+	return !n.ended
+}
+
+// end waits for the requests that are being answered, and lets no other in.
+func (n *network) end() {
+	n.mu.Lock()
+	n.ended = true
+	n.mu.Unlock()
+	n.busy.Wait()
 }
 
 // listen has a handler answer at host:port, until the end of the test.
@@ -31,7 +52,9 @@ func (n *network) listen(t *testing.T, address string, cert *tls.Certificate, p 
 	n.sites[address] = l.conns
 	s := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.note(r)
-		n.busy.Add(1)
+		if !n.enter() {
+			return
+		}
 		defer n.busy.Done()
 		h.ServeHTTP(w, r)
 	})}
@@ -41,7 +64,7 @@ func (n *network) listen(t *testing.T, address string, cert *tls.Certificate, p 
 		at = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*cert}})
 	}
 	go func() { _ = s.Serve(at) }()
-	t.Cleanup(func() { _ = s.Close(); n.busy.Wait() })
+	t.Cleanup(func() { _ = s.Close(); n.end() })
 }
 
 // dial connects to a host that listens, if the dialer may have its address.
