@@ -103,4 +103,3 @@ func (v *view) look(n *node) error {
 	}
 	return nil
 }
-
