@@ -28,17 +28,23 @@ type Collected struct {
 	Longest time.Duration
 }
 
+// Add adds what another step did, after which there is more to examine or not.
+func (c *Collected) Add(step Collected) {
+	c.Examined += step.Examined
+	c.Blobs += step.Blobs
+	c.Bytes += step.Bytes
+	c.Leases += step.Leases
+	c.Partial += step.Partial
+	c.More = step.More
+	c.Longest = max(c.Longest, step.Longest)
+}
+
 // Collect collects all that there is to collect.
 func Collect(ctx context.Context, gc GC) (Collected, error) {
 	var sum Collected
 	for {
 		step, err := gc.Collect(ctx)
-		sum.Examined += step.Examined
-		sum.Blobs += step.Blobs
-		sum.Bytes += step.Bytes
-		sum.Leases += step.Leases
-		sum.Partial += step.Partial
-		sum.Longest = max(sum.Longest, step.Longest)
+		sum.Add(step)
 		if err != nil || !step.More {
 			return sum, err
 		}

@@ -62,3 +62,9 @@ func ParseAddress(s string) (Address, error) {
 	}
 	return a, nil
 }
+
+// String returns what ParseAddress reads.
+func (a Address) String() string {
+	path := url.URL{Path: a.Socket}
+	return Scheme + "://" + path.EscapedPath() + "?" + url.Values{"namespace": {a.Namespace}}.Encode()
+}

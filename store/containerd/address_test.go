@@ -48,6 +48,9 @@ func TestParseAddress(t *testing.T) {
 		if have != want || (err != nil) != (want == containerd.Address{}) || err != nil && !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%q: %+v, %v; want %+v", in, have, err, want)
 		}
+		if again, bad := containerd.ParseAddress(have.String()); err == nil && (bad != nil || again != have) {
+			t.Errorf("%q is written %q, which is %+v, %v", in, have, again, bad)
+		}
 	}
 }
 

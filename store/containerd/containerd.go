@@ -49,7 +49,7 @@ type Store struct {
 	leases  leasesapi.LeasesClient
 	events  eventsapi.EventsClient
 	log     *slog.Logger
-	ns      string
+	address Address
 
 	alive context.Context //nolint:containedctx // ends with Close, and with it what outlives a call
 	end   context.CancelFunc
@@ -75,7 +75,7 @@ func Open(ctx context.Context, address string, options Options) (*Store, error) 
 		return nil, err
 	}
 	s := &Store{
-		ns: a.Namespace, log: options.Logger, index: newIndex(), fresh: newFreshness(), docs: newDocuments(),
+		address: a, log: options.Logger, index: newIndex(), fresh: newFreshness(), docs: newDocuments(),
 		moving: newLock(), leasing: newLock(), sweeping: newLock(),
 	}
 	if s.log == nil {
@@ -131,7 +131,7 @@ const (
 )
 
 func (s *Store) named(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, headerNamespace, s.ns)
+	return metadata.AppendToOutgoingContext(ctx, headerNamespace, s.address.Namespace)
 }
 
 // underLease has what a call writes held by a lease.

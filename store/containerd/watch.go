@@ -96,7 +96,7 @@ func (s *Store) watch() {
 func (s *Store) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	space := fmt.Sprintf("namespace==%q,", s.ns)
+	space := fmt.Sprintf("namespace==%q,", s.address.Namespace)
 	events, err := s.events.Subscribe(ctx, &eventsapi.SubscribeRequest{
 		Filters: []string{space + `topic~="^/images/"`, space + `topic~="^/content/"`, space + `topic=="` + topicMark + `"`},
 	})
