@@ -43,6 +43,9 @@ type NameReader interface { //nolint:interfacebloat // one moment has to be seen
 	// Children returns the config digests of the visible images that were built upon
 	// the one with that config digest, as far as their configs say so.
 	Children(config digest.Digest) ([]digest.Digest, error)
+	// Referrers returns the digests of the visible manifests and lists whose subject is
+	// that digest, in order. Whether the subject is there does not matter.
+	Referrers(subject digest.Digest) ([]digest.Digest, error)
 	// List returns up to limit records in the order of their names, dangling ones
 	// first, from the one after the given key on; 0 is no limit.
 	List(after string, limit int) ([]Record, error)

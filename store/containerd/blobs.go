@@ -70,9 +70,20 @@ func (s *Store) Facts(ctx context.Context, d digest.Digest) (store.Facts, error)
 
 // Walk calls f with the blobs of the namespace.
 func (s *Store) Walk(ctx context.Context, after digest.Digest, f func(store.Blob) error) error {
+	return s.list(ctx, func(info *contentapi.Info) error {
+		if digest.Digest(info.GetDigest()) <= after {
+			return nil
+		}
+		return f(blobOf(info))
+	})
+}
+
+// list calls f with the content of the namespace that one of the filters lets through;
+// without filters with all.
+func (s *Store) list(ctx context.Context, f func(*contentapi.Info) error, filters ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	list, err := s.content.List(ctx, &contentapi.ListContentRequest{})
+	list, err := s.content.List(ctx, &contentapi.ListContentRequest{Filters: filters})
 	if err != nil {
 		return fmt.Errorf("listing content: %w", err)
 	}
@@ -88,10 +99,7 @@ func (s *Store) Walk(ctx context.Context, after digest.Digest, f func(store.Blob
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if digest.Digest(info.GetDigest()) <= after {
-				continue
-			}
-			if err := f(blobOf(info)); err != nil {
+			if err := f(info); err != nil {
 				return err
 			}
 		}

@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/strictjson"
 	"github.com/dhowhq/dhow/store"
 )
@@ -101,6 +103,25 @@ func (n names) Children(config digest.Digest) ([]digest.Digest, error) {
 	}
 	slices.Sort(there)
 	return there, nil
+}
+
+// Referrers asks the daemon for the label that a document with a subject is written
+// with; what another client wrote without it is not found.
+func (n names) Referrers(subject digest.Digest) ([]digest.Digest, error) {
+	if _, err := image.ParseDigest(subject.String()); err != nil {
+		return nil, err
+	}
+	found := []digest.Digest{}
+	filter := fmt.Sprintf("labels.%q==%q", labelSubject, subject)
+	err := n.s.list(n.ctx, func(info *contentapi.Info) error {
+		found = append(found, digest.Digest(info.GetDigest()))
+		return nil
+	}, filter)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(found)
+	return found, nil
 }
 
 func (n names) List(after string, limit int) ([]store.Record, error) {

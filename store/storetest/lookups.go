@@ -29,6 +29,7 @@ func (f Factory) lookups() map[string]func(*testing.T) {
 		"prefix that is none":       f.prefixBad,
 		"repository":                f.repository,
 		"children":                  f.children,
+		"referrers":                 f.referrersOf,
 		"list":                      f.list,
 		"list in pages":             f.listPages,
 		"list while names move":     f.listMoving,

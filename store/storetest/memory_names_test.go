@@ -230,6 +230,21 @@ func (n memNames) Children(config digest.Digest) ([]digest.Digest, error) {
 	return found, nil
 }
 
+func (n memNames) Referrers(subject digest.Digest) ([]digest.Digest, error) {
+	if _, err := image.ParseDigest(string(subject)); err != nil {
+		return nil, err
+	}
+	found := []digest.Digest{}
+	for d, b := range n.m.blobs {
+		there := n.m.blobs[subject] != nil
+		if b.facts != nil && b.facts.Subject == subject && (there || !n.m.is("only what is there has referrers")) {
+			found = append(found, d)
+		}
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
 func (n memNames) List(after string, limit int) ([]store.Record, error) {
 	all, err := n.sorted(func(rec store.Record) bool { return n.order(rec.Key()) > n.order(after) })
 	if limit > 0 && len(all) > limit {
@@ -283,6 +298,12 @@ func (n manyMoments) Children(config digest.Digest) ([]digest.Digest, error) {
 	now, done := n.now()
 	defer done()
 	return now.Children(config)
+}
+
+func (n manyMoments) Referrers(subject digest.Digest) ([]digest.Digest, error) {
+	now, done := n.now()
+	defer done()
+	return now.Referrers(subject)
 }
 
 func (n manyMoments) List(after string, limit int) ([]store.Record, error) {

@@ -39,6 +39,7 @@ var mutants = map[string]string{
 	"repositories are prefixes":            "lookups",
 	"dangling records are sorted as names": "lookups",
 	"a view is of many moments":            "lookups",
+	"only what is there has referrers":     "lookups",
 	"leases do not expire":                 "leases",
 	"only what is there is held":           "leases",
 	"lists hold nothing":                   "gc",

@@ -185,11 +185,24 @@ func (t *Tx) Children(config digest.Digest) (all []digest.Digest, err error) {
 	if _, err := image.ParseDigest(string(config)); err != nil {
 		return nil, err
 	}
+	return t.digests(bucketChildren, digestKey(config))
+}
+
+// Referrers returns the digests of documents with a subject.
+func (t *Tx) Referrers(subject digest.Digest) (all []digest.Digest, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	if _, err := image.ParseDigest(string(subject)); err != nil {
+		return nil, err
+	}
+	return t.digests(bucketReferrers, digestKey(subject))
+}
+
+// digests returns those that follow a prefix in the keys of a bucket.
+func (t *Tx) digests(b bucket, prefix []byte) (all []digest.Digest, err error) {
 	all = []digest.Digest{}
-	prefix := digestKey(config)
-	t.each(bucketChildren, prefix, func(key, _ []byte) bool {
+	t.each(b, prefix, func(key, _ []byte) bool {
 		var d digest.Digest
-		if d, err = keyDigest(bucketChildren, key[len(prefix):]); err == nil {
+		if d, err = keyDigest(b, key[len(prefix):]); err == nil {
 			all = append(all, d)
 		}
 		return err == nil
