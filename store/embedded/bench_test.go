@@ -74,22 +74,6 @@ func makeIndex(tb testing.TB, name string) []made {
 	return append(append(amd, arm...), index)
 }
 
-func openStore(tb testing.TB, dir string, opts embedded.Options) *embedded.Store {
-	tb.Helper()
-	s, err := embedded.Open(context.Background(), dir, opts)
-	if err != nil {
-		tb.Fatal("Open:", err)
-	}
-	return s
-}
-
-func closeStore(tb testing.TB, c io.Closer) {
-	tb.Helper()
-	if err := c.Close(); err != nil {
-		tb.Error("Close:", err)
-	}
-}
-
 // putAll puts blobs into a batch.
 func putAll(tb testing.TB, b store.Batch, all []made) {
 	tb.Helper()
@@ -101,20 +85,6 @@ func putAll(tb testing.TB, b store.Batch, all []made) {
 			tb.Fatal("Put:", err)
 		}
 	}
-}
-
-// newBatch begins a batch under a new lease.
-func newBatch(tb testing.TB, s *embedded.Store) (store.Batch, string) {
-	tb.Helper()
-	l, err := s.Lease(context.Background(), store.Lease{})
-	if err != nil {
-		tb.Fatal("Lease:", err)
-	}
-	b, err := s.Begin(context.Background(), l.ID)
-	if err != nil {
-		tb.Fatal("Begin:", err)
-	}
-	return b, l.ID
 }
 
 func imageName(i int) string { return fmt.Sprintf("docker.io/library/image-%d:latest", i) }
@@ -253,7 +223,6 @@ func BenchmarkLookup(b *testing.B) {
 }
 
 func benchmarkLookup(b *testing.B, n int) {
-	b.Helper()
 	dir := fill(b, n)
 	start := time.Now()
 	s := openStore(b, dir, embedded.Options{})

@@ -132,7 +132,7 @@ func (s *Store) look(ctx context.Context, d digest.Digest) (content, error) {
 	var c content
 	err := s.view(ctx, func(tx *catalog.Tx) (err error) {
 		if c.Blob, err = tx.Blob(d); err == nil && !c.File() {
-			c.data, err = tx.Bytes(c.Number)
+			c.data, err = tx.Bytes(c.Blob)
 		}
 		return err
 	})

@@ -26,7 +26,8 @@ type commits struct {
 	running bool
 	ended   bool          // nothing is taken any more
 	idle    chan struct{} // closed when nothing is running any more after the end
-	wrote   bool          // in this session; only who commits has it
+	gate    sync.Mutex    // held by who commits, and by who wants nothing to be committed
+	wrote   bool          // in this session; only who holds the gate has it
 }
 
 // op is what one caller wants to write.
@@ -106,9 +107,11 @@ func (s *Store) commitAll() {
 			return
 		}
 		c.mu.Unlock()
+		c.gate.Lock()
 		for len(group) > 0 {
 			group = s.commitGroup(group)
 		}
+		c.gate.Unlock()
 	}
 }
 
@@ -127,7 +130,17 @@ func (s *Store) endCommits() {
 	}
 }
 
+// direct is update by who holds the gate.
+func (s *Store) direct(run func(*catalog.Tx) error) error {
+	o := &op{ctx: context.Background(), run: run, done: make(chan error, 1)}
+	for rest := []*op{o}; len(rest) > 0; {
+		rest = s.commitGroup(rest)
+	}
+	return <-o.done
+}
+
 // commitGroup commits some of a group of ops, tells their callers, and returns the rest.
+// Its caller holds the gate.
 func (s *Store) commitGroup(group []*op) (rest []*op) {
 	tx, err := s.catalog.Load().Update()
 	if err != nil {
@@ -203,6 +216,7 @@ func (s *Store) failed(err error) error {
 		return err
 	}
 	why := fmt.Errorf("the store %s can only be read until it is opened again: %w: %w", s.root.Name(), err, errdefs.ErrFailedPrecondition)
+	s.failing.Store(&why)
 	if s.refusal.CompareAndSwap(nil, &why) {
 		s.log.Error("writing has failed", "directory", s.root.Name(), "error", err)
 	}

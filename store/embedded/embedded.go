@@ -80,6 +80,7 @@ type Store struct {
 
 	catalog atomic.Pointer[catalog.DB]
 	refusal atomic.Pointer[error] // why nothing can be written; nil: it can
+	failing atomic.Pointer[error] // what of it no repair can change, as a failed sync
 
 	uses       uses
 	pendings   pendings
@@ -89,6 +90,7 @@ type Store struct {
 	journal   *journal.Log // nil if nothing can be written; the commits have it
 	journalAt *os.Root     // its directory
 	older     atomic.Int64 // bytes of the journal before the segment that is written to
+	scratch   error        // why catalog is a scratch database; nil: it is not
 	temporary *os.Root     // where a scratch database is, if not in root
 
 	collecting sync.Mutex     // one collection at a time
@@ -161,14 +163,13 @@ func (s *Store) noteClean() error {
 	if s.refusal.Load() != nil || !s.commits.wrote {
 		return nil
 	}
-	done := make(chan error, 1)
-	s.commitGroup([]*op{{ctx: context.Background(), done: done, run: func(tx *catalog.Tx) error {
+	err := s.direct(func(tx *catalog.Tx) error { // nobody else commits any more
 		state, err := tx.State()
 		state.Clean = true
 		tx.SetState(state)
 		return err
-	}}})
-	if err := <-done; err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
 	return nil
@@ -213,8 +214,13 @@ func (s *Store) view(ctx context.Context, f func(*catalog.Tx) error) error {
 		}
 		db := s.catalog.Load()
 		err := db.View(f)
-		if catalog.Closed(err) && s.catalog.Load() != db {
-			continue // a repair has put another one in its place
+		if catalog.Closed(err) && !s.closed.Load() {
+			s.commits.gate.Lock() // a repair puts another one in its place
+			again := s.catalog.Load() != db
+			s.commits.gate.Unlock()
+			if again {
+				continue
+			}
 		}
 		return s.noted(err)
 	}

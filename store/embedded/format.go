@@ -18,8 +18,10 @@ const (
 	formatName   = "format"
 	databaseName = "catalog.db"
 	journalName  = "journal"
-	// scratchName is a database that was made for the time being.
+	// Databases that were made for the time being: of a store that is damaged, and of one
+	// that is being checked.
 	scratchName = "scratch.db"
+	checkName   = "check.db"
 )
 
 const (

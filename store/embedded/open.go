@@ -53,7 +53,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 	if s.opts.ReadOnly {
-		why := fmt.Errorf("the store %s was opened for reading only: %w", dir, errdefs.ErrFailedPrecondition)
+		why := fmt.Errorf("the store %s was %w: %w", dir, errReadOnly, errdefs.ErrFailedPrecondition)
 		s.refusal.CompareAndSwap(nil, &why)
 	}
 	return s, nil
@@ -106,7 +106,7 @@ func makeRoot(dir string) error {
 
 // ours are the names in a store's directory; the last one file systems have at their top.
 var ours = []string{
-	lockName, formatName, formatName + ".new", databaseName, journalName, scratchName,
+	lockName, formatName, formatName + ".new", databaseName, journalName, scratchName, checkName,
 	"blobs", "ingest", "trash", "bad", "lost+found",
 }
 
@@ -155,6 +155,7 @@ func (s *Store) openRecords(ctx context.Context, formatErr error) error {
 	if dbErr == nil {
 		return nil
 	}
+	s.scratch = dbErr
 	return s.openScratch(ctx)
 }
 

@@ -23,11 +23,11 @@ func (s *Store) openScratch(ctx context.Context) error {
 	}
 	var db *catalog.DB
 	if err == nil {
-		db, err = s.rebuild(ctx, at, nil)
+		db, err = s.rebuild(ctx, at, scratchName, nil)
 	}
 	if errdefs.IsPermissionDenied(err) || files.IsReadOnly(err) || errdefs.IsResourceExhausted(err) {
 		if at, err = s.openTemporary(); err == nil {
-			db, err = s.rebuild(ctx, at, nil)
+			db, err = s.rebuild(ctx, at, scratchName, nil)
 		}
 	}
 	if err != nil {
@@ -40,6 +40,9 @@ func (s *Store) openScratch(ctx context.Context) error {
 // openTemporary opens a directory outside of the store, for a scratch database of one
 // that cannot be written to.
 func (s *Store) openTemporary() (*os.Root, error) {
+	if s.temporary != nil {
+		return s.temporary, nil
+	}
 	dir, err := os.MkdirTemp("", "dhow-store-")
 	if err != nil {
 		return nil, files.Kind(err)
@@ -54,11 +57,11 @@ func (s *Store) openTemporary() (*os.Root, error) {
 
 // rebuild makes a new scratch database of what the journal has. Places in it that are
 // damaged are passed over; each is told to damage, or logged if that is nil.
-func (s *Store) rebuild(ctx context.Context, at *os.Root, damage func(error)) (_ *catalog.DB, err error) {
+func (s *Store) rebuild(ctx context.Context, at *os.Root, name string, damage func(error)) (_ *catalog.DB, err error) {
 	if damage == nil {
 		damage = func(what error) { s.log.Error("reading the journal", "error", what) }
 	}
-	db, err := catalog.Create(at, scratchName, catalog.Scratch)
+	db, err := catalog.Create(at, name, catalog.Scratch)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +69,7 @@ func (s *Store) rebuild(ctx context.Context, at *os.Root, damage func(error)) (_
 	defer func() {
 		r.end()
 		if err != nil {
-			err = errors.Join(err, db.Close(), removeScratch(at))
+			err = errors.Join(err, db.Close(), remove(at, name))
 		}
 	}()
 	if s.journalAt == nil {
@@ -126,9 +129,14 @@ func finishScratch(db *catalog.DB, end journal.Position) error {
 	return tx.Commit()
 }
 
-// removeScratch removes a scratch database, if there is one.
+// removeScratch removes scratch databases, if there are any.
 func removeScratch(at *os.Root) error {
-	if err := at.Remove(scratchName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return errors.Join(remove(at, scratchName), remove(at, checkName))
+}
+
+// remove removes a file, if there is one.
+func remove(at *os.Root, name string) error {
+	if err := at.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return files.Kind(err)
 	}
 	return nil

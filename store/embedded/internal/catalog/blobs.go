@@ -215,11 +215,14 @@ func (t *Tx) Blob(d digest.Digest) (b Blob, err error) {
 	return b, err
 }
 
-// Bytes returns a copy of the bytes of a number, which nobody has verified; nil if there
-// are none.
-func (t *Tx) Bytes(number uint64) (data []byte, err error) {
+// Bytes returns a copy of the bytes of a blob in the database, which nobody has verified;
+// nil if they are not there, or not as many.
+func (t *Tx) Bytes(b Blob) (data []byte, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	return bytes.Clone(t.get(bucketBytes, numberKey(number))), nil
+	if data = t.get(bucketBytes, numberKey(b.Number)); int64(len(data)) != b.Size {
+		return nil, nil
+	}
+	return append([]byte{}, data...), nil
 }
 
 // Facts returns what is known of a document, or ErrNotFound.

@@ -63,6 +63,10 @@ const mapSize = 16 << 30
 // growth is by how much the file grows at once.
 const growth = 4 << 20
 
+// lookTime is for how long Open looks at the pages of a database, those nearest to the
+// roots first. All pages of a small one are looked at within that.
+const lookTime = 50 * time.Millisecond
+
 // lockWait is how long Open waits for who reads the file behind the store's back.
 const lockWait = time.Second
 
@@ -151,7 +155,9 @@ func open(root *os.Root, name string, mode Mode) (_ *DB, err error) {
 		InitialMmapSize: initialMap(),
 		OpenFile: func(_ string, flag int, _ fs.FileMode) (*os.File, error) {
 			var err error
-			file, err = rootfile.OpenFile(root, name, flag)
+			if file, err = rootfile.OpenFile(root, name, flag); err == nil {
+				err = checkFile(file, time.Now().Add(lookTime))
+			}
 			return file, err
 		},
 	})
@@ -162,9 +168,18 @@ func open(root *os.Root, name string, mode Mode) (_ *DB, err error) {
 	return &DB{bolt: found, file: file}, nil
 }
 
+// checkFile looks at the pages of a database file until a time; zero: at all of them.
+func checkFile(file *os.File, until time.Time) error {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 { // the library makes what is empty a database
+		return err
+	}
+	return checkPages(file, info.Size(), until)
+}
+
 func openError(name string, err error) error {
 	switch {
-	case errdefs.IsNotFound(err), errdefs.IsPermissionDenied(err), files.IsFull(err):
+	case IsDamaged(err), errdefs.IsNotFound(err), errdefs.IsPermissionDenied(err), files.IsFull(err):
 		return files.Kind(err)
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%s is open elsewhere: %w", name, errdefs.ErrUnavailable)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/dhowhq/dhow/store/embedded/internal/codec"
 )
@@ -109,7 +110,11 @@ func describe(b bucket, key []byte) string {
 	return fmt.Sprintf("the key %.256x", key)
 }
 
-// Check looks whether the pages of the database are sound, and calls f with what is not.
+// CheckPages looks at all pages of the database. Nobody may write meanwhile.
+func (db *DB) CheckPages() error { return checkFile(db.file, time.Time{}) }
+
+// Check has the library check its pages, which must have passed CheckPages, and calls f
+// with what is not sound.
 func (t *Tx) Check(f func(problem error)) (err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
 	for problem := range t.bolt.Check() {

@@ -32,7 +32,7 @@ func readAll(p place, name string, g *graph) error {
 		for _, d := range g.order {
 			b, err := tx.Blob(d)
 			note(err)
-			_, err = tx.Bytes(b.Number)
+			_, err = tx.Bytes(b)
 			note(err)
 			_, err = tx.Facts(d)
 			note(err)

@@ -153,12 +153,18 @@ func (t *Tx) drop(b bucket, key []byte) {
 	}
 }
 
+// maxKey is how long a key may be: the ID of a lease, or a name.
+const maxKey = 2 << 10
+
 // each calls f with the keys that begin with a prefix, and their values, until it
 // returns false. It is not to write to the bucket; what it gets is valid as long as
 // the transaction.
 func (t *Tx) each(b bucket, prefix []byte, f func(key, value []byte) bool) {
 	c := t.in(b).Cursor()
 	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		if len(k) > maxKey {
+			panic("a key is too long") // and would be copied: see recovered
+		}
 		if !f(k, v) {
 			return
 		}

@@ -62,10 +62,26 @@ func Open(dir *os.Root, at Position) (*Log, error) {
 	if l.file, err = rootfile.OpenFile(dir, logName(at.Segment), os.O_RDWR); err != nil {
 		return nil, err
 	}
-	if err := l.clear(); err != nil {
+	err = l.checkHeader()
+	if err == nil {
+		err = l.clear()
+	}
+	if err != nil {
 		return nil, errors.Join(err, l.file.Close())
 	}
 	return l, nil
+}
+
+func (l *Log) checkHeader() error {
+	head := make([]byte, headerSize)
+	_, err := l.file.ReadAt(head, 0)
+	if err := notEOF(err); err != nil {
+		return err
+	}
+	if _, ok := parseHeader(head, logMagic, l.next.Segment); !ok {
+		return damaged("%s does not begin as it should", logName(l.next.Segment))
+	}
+	return nil
 }
 
 // clear overwrites what comes after the end with zeros, unless it is zeros.
