@@ -33,6 +33,7 @@ type app struct {
 	// These are set from the global flags before a command runs.
 	log    *slog.Logger
 	limits image.Limits
+	store  storeSettings
 }
 
 func newApp(stdin io.Reader, stdout io.Writer, stderr *os.File, term string) *app {
@@ -64,6 +65,9 @@ func (a *app) command() *cobra.Command {
 			if err := refuseEmpty(cmd); err != nil {
 				return err
 			}
+			if err := a.store.check(cmd); err != nil {
+				return err
+			}
 			return a.configure(level, manifest, config)
 		},
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -75,13 +79,21 @@ func (a *app) command() *cobra.Command {
 	choices(root, "log-level", "debug", "info", "warn", "error")
 	flags.Var(&manifest, "max-manifest-size", "the largest manifest or list to accept, as 6000000 or 8MiB; all of one image may have 16 times as much (default 4MiB)")
 	flags.Var(&config, "max-config-size", "the largest image config to accept (default 8MiB)")
+	a.store.add(root)
 	root.SetHelpCommand(helpCommand(root))
 	for _, c := range []*cobra.Command{
 		a.copyCommand(), a.inspectCommand(), a.tagsCommand(), a.reposCommand(), a.referrersCommand(), a.deleteCommand(),
-		a.loginCommand(), a.logoutCommand(), a.digestCommand(), a.versionCommand(), a.completionCommand(root),
+		a.loginCommand(), a.logoutCommand(), a.digestCommand(),
+		a.storeCommand(), a.fsckCommand(), a.gcCommand(),
+		a.versionCommand(), a.completionCommand(root),
 	} {
-		c.SetUsageFunc(usage)
 		root.AddCommand(c)
+		if !c.HasSubCommands() {
+			c.SetUsageFunc(usage)
+		}
+		for _, sub := range c.Commands() {
+			sub.SetUsageFunc(usage)
+		}
 	}
 	return root
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/dhowhq/dhow/cmd/dhow/internal/describe"
 	"github.com/dhowhq/dhow/cmd/dhow/internal/progress"
 	"github.com/dhowhq/dhow/copy"
+	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/store/embedded"
 )
 
 // sections returns the text of a page by its headings of the second level; what
@@ -64,14 +66,14 @@ func TestPageHasEveryCommandAndFlag(t *testing.T) {
 	global := root.PersistentFlags()
 	global.AddFlagSet(root.Flags())
 	check("dhow", page[""], global)
-	commands := slices.DeleteFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == "help" })
-	for _, c := range commands {
-		text, ok := page[c.Use]
+	for _, c := range leaves(root) {
+		heading := strings.TrimPrefix(c.CommandPath(), "dhow ") + strings.TrimPrefix(c.Use, c.Name())
+		text, ok := page[heading]
 		if !ok {
-			t.Errorf("docs/cli.md has no section %q", c.Use)
+			t.Errorf("docs/cli.md has no section %q", heading)
 			continue
 		}
-		check(c.Name(), text, c.LocalNonPersistentFlags())
+		check(c.CommandPath(), text, c.LocalNonPersistentFlags())
 	}
 	for _, p := range places() {
 		if !strings.Contains(page["References"], "`"+p.name+":") {
@@ -80,14 +82,31 @@ func TestPageHasEveryCommandAndFlag(t *testing.T) {
 	}
 }
 
-func TestPageHasEveryFieldOfInspect(t *testing.T) {
+// leaves returns the commands that have no commands, but for help.
+func leaves(c *cobra.Command) []*cobra.Command {
+	if !c.HasSubCommands() {
+		return []*cobra.Command{c}
+	}
+	var all []*cobra.Command
+	for _, sub := range c.Commands() {
+		if sub.Name() != "help" {
+			all = append(all, leaves(sub)...)
+		}
+	}
+	return all
+}
+
+func TestPageHasEveryFieldOfJSON(t *testing.T) {
 	t.Parallel()
-	text := sections(t, "cli.md")["inspect IMAGE"]
-	var check func(of reflect.Type)
-	check = func(of reflect.Type) {
+	page := sections(t, "cli.md")
+	var check func(text string, of reflect.Type)
+	check = func(text string, of reflect.Type) {
 		for f := range of.Fields() {
 			if f.Anonymous {
-				check(f.Type)
+				check(text, f.Type)
+				continue
+			}
+			if !f.IsExported() {
 				continue
 			}
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -96,8 +115,34 @@ func TestPageHasEveryFieldOfInspect(t *testing.T) {
 			}
 		}
 	}
-	check(reflect.TypeFor[describe.Image]())
-	check(reflect.TypeFor[describe.Details]())
+	for section, types := range map[string][]reflect.Type{
+		"inspect IMAGE": {reflect.TypeFor[describe.Image](), reflect.TypeFor[describe.Details]()},
+		"store info":    {reflect.TypeFor[store.Info](), reflect.TypeFor[store.Amount]()},
+		"fsck":          {reflect.TypeFor[checkReport](), reflect.TypeFor[checkFinding](), reflect.TypeFor[lackingName]()},
+		"gc":            {reflect.TypeFor[collectedReport]()},
+	} {
+		for _, of := range types {
+			check(page[section], of)
+		}
+	}
+}
+
+func TestPageHasEveryProblemAndState(t *testing.T) {
+	t.Parallel()
+	page := sections(t, "cli.md")
+	for _, p := range []embedded.Problem{
+		embedded.BadFormat, embedded.BadDatabase, embedded.BadJournal, embedded.BadRecord, embedded.BadBlob, embedded.BadFacts,
+		embedded.BadName, embedded.Leaked, embedded.Stray,
+	} {
+		if !strings.Contains(page["fsck"], "| `"+string(p)+"` |") {
+			t.Errorf("docs/cli.md does not say what is wrong with %s", p)
+		}
+	}
+	for _, s := range []store.State{store.Clean, store.Degraded, store.ReadOnly} {
+		if !strings.Contains(page["store info"], "`"+string(s)+"`: ") {
+			t.Errorf("docs/cli.md does not say what %s means", s)
+		}
+	}
 }
 
 func TestPagesHaveEveryActionAndEvent(t *testing.T) {

@@ -104,7 +104,7 @@ func (r Report) Sound() bool {
 //
 // With Repair the store can be written to afterwards, whatever was wrong. What the
 // database and the journal have lost both is lost; blobs in files that had no record any
-// more are then held by a lease of 30 days, whose ID begins with "recovered".
+// more are then held by a lease of 30 days, whose ID begins with RecoveredLease.
 func (s *Store) Check(ctx context.Context, opts CheckOptions) (Report, error) {
 	if s.closed.Load() {
 		return Report{}, errClosed

@@ -62,15 +62,14 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Store, err error) {
 // openRoot opens the directory of a store, in which there is a lock file then.
 func openRoot(dir string, opts Options) (*os.Root, error) {
 	if opts.ReadOnly {
-		root, err := os.OpenRoot(dir)
-		return root, files.Kind(err)
+		return openDir(dir)
 	}
 	if err := makeRoot(dir); err != nil {
 		return nil, files.Kind(err)
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := openDir(dir)
 	if err != nil {
-		return nil, files.Kind(err)
+		return nil, err
 	}
 	err = checkEntries(root)
 	if err == nil {

@@ -19,6 +19,10 @@ import (
 	"github.com/dhowhq/dhow/store/embedded/internal/journal"
 )
 
+// RecoveredLease is what the IDs of the leases begin with that hold blobs which had lost
+// their records when the store was repaired.
+const RecoveredLease = "recovered "
+
 // recoveredFor is for how long blobs are held that have lost their records.
 const recoveredFor = 30 * 24 * time.Hour
 
@@ -270,7 +274,7 @@ func (c *checker) recover(ctx context.Context, d digest.Digest, size int64) erro
 		if c.recovered.ID == "" {
 			now := c.s.now()
 			c.recovered = catalog.Lease{Number: tx.NextLease(), Lease: store.Lease{
-				ID: "recovered " + now.Format(time.RFC3339Nano), Created: now, Until: now.Add(recoveredFor),
+				ID: RecoveredLease + now.Format(time.RFC3339Nano), Created: now, Until: now.Add(recoveredFor),
 			}}
 			if err := tx.Do(catalog.PutLease{Lease: c.recovered}); err != nil {
 				return err
