@@ -11,6 +11,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/durable"
+	"github.com/dhowhq/dhow/internal/ocilayout"
 	"github.com/dhowhq/dhow/internal/strictjson"
 	"github.com/dhowhq/dhow/ref"
 	"github.com/dhowhq/dhow/transport"
@@ -41,7 +42,7 @@ func (d *Destination) named(ctx context.Context, name string) (ocispec.Descripto
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return findName(index.Instances(), name, Options{LastWins: true})
+	return ocilayout.NewIndex(index, nil, ocilayout.Options{LastWins: true}).Resolve(ctx, name)
 }
 
 // Commit makes what was Put durable and then replaces index.json once, under a
@@ -61,7 +62,11 @@ func (d *Destination) Commit(ctx context.Context, names []transport.Naming) ([]s
 }
 
 func (d *Destination) commit(ctx context.Context, names []transport.Naming) ([]string, error) {
-	if err := d.checkNames(names); err != nil {
+	var wanted []ocilayout.Wanted
+	for _, n := range names {
+		wanted = append(wanted, ocilayout.Wanted{Name: d.nameOf(n), Desc: n.Desc})
+	}
+	if err := ocilayout.CheckNames(wanted); err != nil {
 		return nil, err
 	}
 	layout, store := d.sites()
@@ -113,17 +118,25 @@ func (d *Destination) replaceIndex(ctx context.Context, layout *site, entries []
 	if err != nil {
 		return "", err
 	}
-	list, err := setEntries(ctx, old, entries)
+	list, err := ocilayout.Set(ctx, old, entries, nil)
 	if err != nil {
 		return "", err
 	}
 	if err := ctx.Err(); err != nil || bytes.Equal(list.Bytes(), old.Bytes()) {
 		return "", err
 	}
-	if err := checkIndexSize(list, d.opts.Limits); err != nil {
+	if err := ocilayout.CheckIndexSize(list, d.opts.Limits); err != nil {
 		return "", err
 	}
-	return joinedNote(old, list), layout.writer.Replace(context.WithoutCancel(ctx), ocispec.ImageIndexFile, list.Bytes())
+	return ocilayout.JoinedNote(old, list), layout.writer.Replace(context.WithoutCancel(ctx), ocispec.ImageIndexFile, list.Bytes())
+}
+
+// nameOf returns the name that is meant, or none.
+func (d *Destination) nameOf(n transport.Naming) string {
+	if n.Name == "" && n.Subject == "" {
+		return d.ref.Name
+	}
+	return n.Name
 }
 
 // entries returns the entries of index.json for the names.
@@ -150,13 +163,7 @@ func (d *Destination) entries(ctx context.Context, b blobs, names []transport.Na
 
 // describe returns the entry of a manifest or list that is there, without a name.
 func (d *Destination) describe(b blobs, n transport.Naming) (ocispec.Descriptor, error) {
-	entry := ocispec.Descriptor{
-		MediaType: n.Desc.MediaType, Digest: n.Desc.Digest, Size: n.Desc.Size,
-		ArtifactType: n.Desc.ArtifactType,
-	}
-	if p := n.Desc.Platform; p != nil && p.OS != "" && p.Architecture != "" { // others are not valid there
-		entry.Platform = p
-	}
+	entry := ocilayout.EntryOf(n.Desc)
 	f, err := b.open(entry)
 	if errdefs.IsNotFound(err) {
 		return entry, fmt.Errorf("%s was not put: %v: %w", entry.Digest, err, errdefs.ErrFailedPrecondition) //nolint:errorlint // it is the caller's mistake

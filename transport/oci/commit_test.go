@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/ocilayout"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
 	"github.com/dhowhq/dhow/transport/transporttest"
@@ -210,7 +211,7 @@ func TestCommitWritesWhatItCanRead(t *testing.T) {
 		}
 		return data
 	}
-	room := maxIndexBytes - len(index(1, 0))
+	room := ocilayout.MaxIndexBytes - len(index(1, 0))
 	for name, tc := range map[string]struct {
 		index  []byte
 		limits image.Limits

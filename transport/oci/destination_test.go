@@ -19,6 +19,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/durable"
+	"github.com/dhowhq/dhow/internal/ocilayout"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
 	"github.com/dhowhq/dhow/transport/transporttest"
@@ -40,8 +41,8 @@ func TestOpenDestinationRefuses(t *testing.T) {
 	foreign := layout("foreign", map[string]string{"precious.txt": "data"})
 	index := layout("index", map[string]string{ocispec.ImageIndexFile: `{"schemaVersion":2,"manifests":[]}`})
 	newer := layout("newer", map[string]string{ocispec.ImageLayoutFile: `{"imageLayoutVersion":"2.0.0"}`})
-	broken := layout("broken", map[string]string{ocispec.ImageLayoutFile: marker, ocispec.ImageIndexFile: "{"})
-	lost := layout("lost", map[string]string{ocispec.ImageLayoutFile: marker, ocispec.ImageIndexFile: ""})
+	broken := layout("broken", map[string]string{ocispec.ImageLayoutFile: ocilayout.Marker, ocispec.ImageIndexFile: "{"})
+	lost := layout("lost", map[string]string{ocispec.ImageLayoutFile: ocilayout.Marker, ocispec.ImageIndexFile: ""})
 	before := tree(t, base)
 	for name, tc := range map[string]struct {
 		ref  Reference
@@ -86,7 +87,7 @@ func TestFirstPutMakesTheLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	halfway := t.TempDir() // killed a little later
-	writeFile(t, []byte(marker), halfway, ocispec.ImageLayoutFile)
+	writeFile(t, []byte(ocilayout.Marker), halfway, ocispec.ImageLayoutFile)
 	deep := filepath.Join(t.TempDir(), "a", "b", "layout")
 	for _, dir := range []string{empty, leftover, halfway, deep} {
 		before := tree(t, dir)

@@ -8,23 +8,14 @@ import (
 	"log/slog"
 	"os"
 	"path"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/ocilayout"
 	"github.com/dhowhq/dhow/internal/rootfile"
-	"github.com/dhowhq/dhow/internal/strictjson"
-)
-
-const (
-	// maxIndexBytes bounds index.json: it may hold the names of many images.
-	maxIndexBytes = 8 << 20
-
-	// maxMarkerBytes bounds the file oci-layout.
-	maxMarkerBytes = 64 << 10
 )
 
 // Options are those of a Source or Destination. The zero value is the default.
@@ -49,71 +40,28 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// markerFields are the members of the file oci-layout.
-var markerFields = strictjson.NewFields("imageLayoutVersion")
-
 // checkMarker checks the file oci-layout, by which a directory is a layout.
 func checkMarker(root *os.Root) error {
-	data, err := rootfile.Read(root, ocispec.ImageLayoutFile, maxMarkerBytes)
+	data, err := rootfile.Read(root, ocispec.ImageLayoutFile, ocilayout.MaxMarkerBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("not an OCI image layout: no file %s: %w", ocispec.ImageLayoutFile, errdefs.ErrInvalidArgument)
 	}
 	if err != nil {
 		return err
 	}
-	var version string
-	err = strictjson.Read(data, strictjson.Limits{}, func(r *strictjson.Reader) error {
-		err := r.Object(markerFields, func(name string) error {
-			var err error
-			if name == "imageLayoutVersion" {
-				version, err = r.String()
-				return err
-			}
-			return r.Skip()
-		})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", ocispec.ImageLayoutFile, err)
-	}
-	if version != "1.0" && !strings.HasPrefix(version, "1.0.") {
-		return fmt.Errorf("%s: version %s of the image layout is not supported, only 1.0: %w", ocispec.ImageLayoutFile, strictjson.Quote(version), errdefs.ErrInvalidArgument)
-	}
-	return nil
+	return ocilayout.CheckMarker(data)
 }
 
 // readIndex reads index.json. A layout always has one, maybe without entries.
 func readIndex(root *os.Root, limits image.Limits) (*image.List, error) {
-	data, err := rootfile.Read(root, ocispec.ImageIndexFile, maxIndexBytes)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	data, err := rootfile.Read(root, ocispec.ImageIndexFile, ocilayout.MaxIndexBytes)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the layout has no %s: %w", ocispec.ImageIndexFile, errdefs.ErrInvalidArgument)
-	case err != nil:
-		return nil, err
-	case len(data) == 0:
-		return nil, fmt.Errorf("%s is empty: its content may have been lost when the system crashed: %w", ocispec.ImageIndexFile, errdefs.ErrInvalidArgument)
 	}
-	limits.DocumentBytes = maxIndexBytes
-	doc, err := image.Decode(data, image.Declared{Descriptor: ocispec.MediaTypeImageIndex}, limits)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", ocispec.ImageIndexFile, err)
+		return nil, err
 	}
-	list, ok := doc.(*image.List)
-	if !ok {
-		return nil, fmt.Errorf("reading %s: %s is not an index: %w", ocispec.ImageIndexFile, doc.MediaType(), errdefs.ErrInvalidArgument)
-	}
-	return list, nil
-}
-
-// checkIndexSize checks that readIndex accepts what shall be written.
-func checkIndexSize(list *image.List, limits image.Limits) error {
-	if n := len(list.Bytes()); n > maxIndexBytes {
-		return fmt.Errorf("%s would have %d bytes, the limit is %d: %w", ocispec.ImageIndexFile, n, maxIndexBytes, errdefs.ErrResourceExhausted)
-	}
-	if n := len(list.Instances()); n > limits.Descriptors {
-		return fmt.Errorf("%s would have %d entries, the limit is %d: %w", ocispec.ImageIndexFile, n, limits.Descriptors, errdefs.ErrResourceExhausted)
-	}
-	return nil
+	return ocilayout.DecodeIndex(data, limits)
 }
 
 // blobs is the place that has the blobs: a layout, or a directory that several

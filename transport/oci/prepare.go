@@ -13,11 +13,9 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/durable"
+	"github.com/dhowhq/dhow/internal/ocilayout"
 	"github.com/dhowhq/dhow/internal/strictjson"
 )
-
-// marker is the content of the file oci-layout.
-const marker = `{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`
 
 // site is a directory that is written to.
 type site struct {
@@ -120,7 +118,7 @@ func (d *Destination) build(ctx context.Context) error {
 		return err
 	}
 	if !isLayout {
-		err := create(ctx, layout, ocispec.ImageLayoutFile, []byte(marker))
+		err := create(ctx, layout, ocispec.ImageLayoutFile, []byte(ocilayout.Marker))
 		if err != nil {
 			return err
 		}

@@ -8,12 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/ocilayout"
 	"github.com/dhowhq/dhow/transport"
 )
 
@@ -25,13 +25,7 @@ type Source struct {
 	opts  Options
 	root  *os.Root
 	blobs blobs
-	index *image.List
-
-	flat atomic.Pointer[flat] // set by Root if it is that
-
-	scanning  chan struct{} // holds a token while referrers is being made
-	referrers *scan
-	scanBytes int64 // after how many bytes of documents the scan ends
+	index *ocilayout.Index
 }
 
 var (
@@ -43,7 +37,7 @@ var (
 // OpenSource opens a layout for reading. A directory that is not there is
 // errdefs.ErrNotFound, one that is no valid layout errdefs.ErrInvalidArgument.
 func OpenSource(ctx context.Context, ref Reference, opts Options) (*Source, error) {
-	s := &Source{ref: ref, opts: opts.withDefaults(), scanning: make(chan struct{}, 1), scanBytes: maxScanBytes}
+	s := &Source{ref: ref, opts: opts.withDefaults()}
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("opening oci:%s: %w", ref, errors.Join(err, s.Close()))
 	}
@@ -63,7 +57,8 @@ func (s *Source) open(ctx context.Context) error {
 	if err := checkMarker(root); err != nil {
 		return err
 	}
-	if s.index, err = readIndex(root, s.opts.Limits); err != nil {
+	list, err := readIndex(root, s.opts.Limits)
+	if err != nil {
 		return err
 	}
 	if s.opts.SharedBlobs != "" {
@@ -73,6 +68,8 @@ func (s *Source) open(ctx context.Context) error {
 		}
 		s.blobs = blobs{root: shared}
 	}
+	s.index = ocilayout.NewIndex(list, func(desc ocispec.Descriptor) (image.Document, error) { return s.blobs.document(desc, s.opts.Limits) },
+		ocilayout.Options{Limits: s.opts.Limits, LastWins: s.opts.LastWins, Where: s.ref.Path, Logger: s.opts.Logger})
 	return nil
 }
 
@@ -105,11 +102,11 @@ func (s *Source) openAt(ctx context.Context, desc ocispec.Descriptor, from int64
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if self := s.flat.Load(); self != nil && desc.Digest == self.desc.Digest {
-		if err := checkOffset(from, int64(len(self.data))); err != nil {
+	if self, ok := s.index.Self(desc.Digest); ok {
+		if err := checkOffset(from, int64(len(self))); err != nil {
 			return nil, err
 		}
-		return io.NopCloser(bytes.NewReader(self.data[from:])), nil
+		return io.NopCloser(bytes.NewReader(self[from:])), nil
 	}
 	f, err := s.blobs.open(desc)
 	if err != nil {

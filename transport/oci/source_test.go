@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/ocilayout"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport/transporttest"
 )
@@ -69,14 +70,14 @@ func TestOpenSourceRefuses(t *testing.T) {
 		"B71 oci-layout without version": {ocispec.ImageLayoutFile, asBytes("{}"), errdefs.ErrInvalidArgument, `""`},
 		"B71 oci-layout of two versions": {ocispec.ImageLayoutFile, asBytes(`{"imageLayoutVersion":"1.0.0","ImageLayoutVersion":"2.0.0"}`), errdefs.ErrInvalidArgument, "mageLayoutVersion"},
 		"B71 oci-layout empty":           {ocispec.ImageLayoutFile, asBytes(""), errdefs.ErrInvalidArgument, ocispec.ImageLayoutFile},
-		"B71 oci-layout huge":            {ocispec.ImageLayoutFile, asBytes(strings.Repeat(" ", maxMarkerBytes+1)), errdefs.ErrResourceExhausted, ocispec.ImageLayoutFile},
+		"B71 oci-layout huge":            {ocispec.ImageLayoutFile, asBytes(strings.Repeat(" ", ocilayout.MaxMarkerBytes+1)), errdefs.ErrResourceExhausted, ocispec.ImageLayoutFile},
 		"B71 oci-layout a directory":     {ocispec.ImageLayoutFile, asDirectory, errdefs.ErrInvalidArgument, "is a directory"},
 		"B71 oci-layout a FIFO":          {ocispec.ImageLayoutFile, asFIFO, errdefs.ErrInvalidArgument, "is a FIFO"},
 		"B71 oci-layout a link":          {ocispec.ImageLayoutFile, asLinkTo("index.json"), errdefs.ErrInvalidArgument, "is a symbolic link"},
 		"B71 index.json missing":         {ocispec.ImageIndexFile, asNothing, errdefs.ErrInvalidArgument, "has no index.json"},
 		"B71 index.json empty":           {ocispec.ImageIndexFile, asBytes(""), errdefs.ErrInvalidArgument, "crashed"},
 		"B71 index.json an array":        {ocispec.ImageIndexFile, asBytes("[]"), errdefs.ErrInvalidArgument, ocispec.ImageIndexFile},
-		"B71 index.json too large":       {ocispec.ImageIndexFile, asSparse(maxIndexBytes + 1), errdefs.ErrResourceExhausted, "8388608"},
+		"B71 index.json too large":       {ocispec.ImageIndexFile, asSparse(ocilayout.MaxIndexBytes + 1), errdefs.ErrResourceExhausted, "8388608"},
 		"B71 index.json of 1 GiB":        {ocispec.ImageIndexFile, asSparse(1 << 30), errdefs.ErrResourceExhausted, "8388608"},
 		"B71 index.json a manifest":      {ocispec.ImageIndexFile, asBytes(`{"schemaVersion":2,"config":{},"layers":[]}`), errdefs.ErrInvalidArgument, ocispec.ImageIndexFile},
 		"B71 index.json other type":      {ocispec.ImageIndexFile, asBytes(`{"schemaVersion":2,"mediaType":"` + image.MediaTypeDockerList + `","manifests":[]}`), errdefs.ErrInvalidArgument, "media types do not agree"},

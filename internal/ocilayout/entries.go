@@ -1,4 +1,4 @@
-package oci
+package ocilayout
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/strictjson"
-	"github.com/dhowhq/dhow/transport"
 )
 
 // content is what an entry points at, whatever it is called.
@@ -23,48 +22,56 @@ type content struct {
 
 func contentOf(e ocispec.Descriptor) content { return content{e.MediaType, e.Digest, e.Size} }
 
-func sameContent(a, b ocispec.Descriptor) bool { return contentOf(a) == contentOf(b) }
-
-// nameOf returns the name that is meant, or none.
-func (d *Destination) nameOf(n transport.Naming) string {
-	if n.Name == "" && n.Subject == "" {
-		return d.ref.Name
-	}
-	return n.Name
+// Wanted is a name and what it shall be for.
+type Wanted struct {
+	Name string // empty for none
+	Desc ocispec.Descriptor
 }
 
-// checkNames checks that no name is for two things.
-func (d *Destination) checkNames(names []transport.Naming) error {
+// CheckNames checks that no name is wanted for two things, which is
+// errdefs.ErrInvalidArgument.
+func CheckNames(wanted []Wanted) error {
 	named := map[string]ocispec.Descriptor{}
-	for _, n := range names {
-		name := d.nameOf(n)
-		if name == "" {
+	for _, n := range wanted {
+		if n.Name == "" {
 			continue
 		}
-		if other, ok := named[name]; ok && (other.Digest != n.Desc.Digest || other.MediaType != n.Desc.MediaType) {
-			return fmt.Errorf("the name %s is wanted for %s and for %s: %w", strictjson.Quote(name), other.Digest, n.Desc.Digest, errdefs.ErrInvalidArgument)
+		if other, ok := named[n.Name]; ok && (other.Digest != n.Desc.Digest || other.MediaType != n.Desc.MediaType) {
+			return fmt.Errorf("the name %s is wanted for %s and for %s: %w", strictjson.Quote(n.Name), other.Digest, n.Desc.Digest, errdefs.ErrInvalidArgument)
 		}
-		named[name] = n.Desc
+		named[n.Name] = n.Desc
 	}
 	return nil
 }
 
-// setEntries puts entries into the list. One with a name takes the place of the
-// ones that had it, and of those without a name for the same content; one without
-// adds nothing if its content has an entry. No two may have one name for two
-// contents.
-func setEntries(ctx context.Context, list *image.List, set []ocispec.Descriptor) (*image.List, error) {
+// EntryOf returns the entry of index.json for a manifest or list, without a name.
+func EntryOf(desc ocispec.Descriptor) ocispec.Descriptor {
+	entry := ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size, ArtifactType: desc.ArtifactType}
+	if p := desc.Platform; p != nil && p.OS != "" && p.Architecture != "" { // others are not valid there
+		entry.Platform = p
+	}
+	return entry
+}
+
+// Set puts entries into the list. One with a name takes the place of the ones that had
+// it, and of those without a name for the same content; one without adds nothing if its
+// content has an entry. No two may have one name for two contents. nameOf returns the
+// name of an entry, empty for none; nil is RefName.
+func Set(ctx context.Context, list *image.List, set []ocispec.Descriptor, nameOf func(ocispec.Descriptor) string) (*image.List, error) {
+	if nameOf == nil {
+		nameOf = RefName
+	}
 	wanted := map[string]content{}
 	named := map[content]bool{}
 	for _, e := range set {
-		if name := refName(e); name != "" {
+		if name := nameOf(e); name != "" {
 			wanted[name] = contentOf(e)
 			named[contentOf(e)] = true
 		}
 	}
 	names, contents := map[string]bool{}, map[content]bool{} // that are in the list
 	kept, err := list.Keep(func(e ocispec.Descriptor) bool {
-		name, c := refName(e), contentOf(e)
+		name, c := nameOf(e), contentOf(e)
 		if name == "" && named[c] {
 			return false
 		}
@@ -79,7 +86,7 @@ func setEntries(ctx context.Context, list *image.List, set []ocispec.Descriptor)
 	}
 	var added []ocispec.Descriptor
 	for _, e := range set {
-		name, c := refName(e), contentOf(e)
+		name, c := nameOf(e), contentOf(e)
 		if name != "" && names[name] || name == "" && (contents[c] || named[c]) {
 			continue
 		}
@@ -92,8 +99,8 @@ func setEntries(ctx context.Context, list *image.List, set []ocispec.Descriptor)
 	return kept.Add(added...)
 }
 
-// joinedNote returns a note if an edit of index.json made one image of several.
-func joinedNote(before, after *image.List) string {
+// JoinedNote returns a note if an edit of index.json made one image of several.
+func JoinedNote(before, after *image.List) string {
 	n := countJoined(after)
 	if n < 2 || n <= countJoined(before) {
 		return ""

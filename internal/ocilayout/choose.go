@@ -1,4 +1,4 @@
-package oci
+package ocilayout
 
 import (
 	"context"
@@ -17,56 +17,81 @@ import (
 // maxListed is how many names an error lists.
 const maxListed = 20
 
-// Root returns what the reference means: the entry of index.json with its name
-// or at its position. A reference without either means the only image of the
-// layout. Referrers, and what is tagged as belonging to a digest, do not count
-// as images. If all others are manifests without a name, for a platform each and
-// no two for the same one, index.json itself is the image, without those that do
-// not count.
+// Root returns what a reference means: the entry with a name; or that at a position
+// from 0, if it is not negative; or, without either, the only image. Referrers, and
+// what is tagged as belonging to a digest, do not count as images. If all others are
+// manifests without a name, for a platform each and no two for the same one, index.json
+// itself is the image, without those that do not count; see Self.
 //
-// A name that two entries claim is errdefs.ErrInvalidArgument unless they are
-// equal or Options.LastWins is set. An entry that is not a manifest or list is
-// errdefs.ErrNotImplemented.
-func (s *Source) Root(ctx context.Context) (ocispec.Descriptor, error) {
-	desc, err := s.choose(ctx)
+// What is not there is errdefs.ErrNotFound. A name that two entries claim is
+// errdefs.ErrInvalidArgument unless they are equal or Options.LastWins is set; so is it
+// where there are several images, which the error lists. An entry that is not a manifest
+// or list is errdefs.ErrNotImplemented.
+func (x *Index) Root(ctx context.Context, name string, position int) (ocispec.Descriptor, error) {
+	desc, err := x.choose(ctx, name, position)
 	if err == nil && !image.IsDocument(desc.MediaType) {
 		err = fmt.Errorf("%s is not a manifest or list but %s: %w", desc.Digest, strictjson.Quote(desc.MediaType), errdefs.ErrNotImplemented)
 	}
 	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("resolving oci:%s: %w", s.ref, err)
+		return ocispec.Descriptor{}, err
 	}
 	return desc, nil
 }
 
-func (s *Source) choose(ctx context.Context) (ocispec.Descriptor, error) {
+func (x *Index) choose(ctx context.Context, name string, position int) (ocispec.Descriptor, error) {
 	if err := ctx.Err(); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if s.ref.Name != "" {
-		return findName(s.index.Instances(), s.ref.Name, s.opts)
+	if name != "" {
+		return x.Resolve(ctx, name)
 	}
-	entries := s.index.Instances()
-	if n, ok := s.ref.Position(); ok {
-		if n >= len(entries) {
-			return ocispec.Descriptor{}, fmt.Errorf("there is no entry %d, %s has %d: %w", n, ocispec.ImageIndexFile, len(entries), errdefs.ErrNotFound)
+	entries := x.list.Instances()
+	if position < 0 {
+		return x.only(ctx, entries)
+	}
+	if position >= len(entries) {
+		return ocispec.Descriptor{}, fmt.Errorf("there is no entry %d, %s has %d: %w", position, ocispec.ImageIndexFile, len(entries), errdefs.ErrNotFound)
+	}
+	return withoutName(entries[position]), nil
+}
+
+// Resolve returns the entry of a name; see Root for the errors.
+func (x *Index) Resolve(ctx context.Context, name string) (ocispec.Descriptor, error) {
+	if err := ctx.Err(); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	var found []positioned
+	entries := x.list.Instances()
+	for i, e := range entries {
+		if x.opts.NameOf(e) == name {
+			found = append(found, positioned{e, i})
 		}
-		return withoutName(entries[n]), nil
 	}
-	return s.only(ctx, entries)
+	if len(found) == 0 {
+		return ocispec.Descriptor{}, fmt.Errorf("no descriptor found for reference %s; there are %s: %w", strictjson.Quote(name), x.describe(entries), errdefs.ErrNotFound)
+	}
+	last := found[len(found)-1]
+	for _, e := range found {
+		if contentOf(e.Descriptor) != contentOf(last.Descriptor) && !x.opts.LastWins {
+			return ocispec.Descriptor{}, fmt.Errorf("reference %s is claimed by %s and by %s; choose one by its position, or let the last one win: %w",
+				strictjson.Quote(name), e.at(), last.at(), errdefs.ErrInvalidArgument)
+		}
+	}
+	return withoutName(last.Descriptor), nil
 }
 
 // only returns the one image of the layout.
-func (s *Source) only(ctx context.Context, entries []ocispec.Descriptor) (ocispec.Descriptor, error) {
+func (x *Index) only(ctx context.Context, entries []ocispec.Descriptor) (ocispec.Descriptor, error) {
 	if len(entries) == 0 {
 		return ocispec.Descriptor{}, fmt.Errorf("the layout has no images: %w", errdefs.ErrNotFound)
 	}
 	images := distinct(slices.DeleteFunc(slices.Clone(entries), isAttached))
 	if len(images) > 1 {
-		found, err := s.scan(ctx)
+		found, err := x.scan(ctx)
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
-		flat, err := s.flatImage(found)
+		flat, err := x.flatImage(found)
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
@@ -81,7 +106,7 @@ func (s *Source) only(ctx context.Context, entries []ocispec.Descriptor) (ocispe
 	case len(images) == 0 && len(distinct(entries)) == 1:
 		return withoutName(entries[0]), nil
 	}
-	return ocispec.Descriptor{}, fmt.Errorf("more than one image in oci, choose an image: %s: %w", listEntries(entries), errdefs.ErrInvalidArgument)
+	return ocispec.Descriptor{}, fmt.Errorf("more than one image in oci, choose an image: %s: %w", x.describe(entries), errdefs.ErrInvalidArgument)
 }
 
 // flat is a multi-platform image that index.json itself is.
@@ -92,8 +117,8 @@ type flat struct {
 
 // flatImage returns index.json, without what only belongs to an image, if that is
 // a multi-platform image; otherwise nil. With nothing to leave out its bytes stay.
-func (s *Source) flatImage(found *scan) (*flat, error) {
-	list, err := s.index.Keep(func(e ocispec.Descriptor) bool {
+func (x *Index) flatImage(found *scan) (*flat, error) {
+	list, err := x.list.Keep(func(e ocispec.Descriptor) bool {
 		_, attests := image.AttestationOf(e) // a part of the image, even if it has a subject
 		return !isAttached(e) && (attests || !found.refers[e.Digest])
 	})
@@ -104,7 +129,7 @@ func (s *Source) flatImage(found *scan) (*flat, error) {
 		return nil, nil //nolint:nilnil // said above
 	}
 	f := &flat{list.Descriptor(), list.Bytes()}
-	s.flat.Store(f)
+	x.flat.Store(f)
 	return f, nil
 }
 
@@ -113,7 +138,7 @@ func (s *Source) flatImage(found *scan) (*flat, error) {
 func countFlat(entries []ocispec.Descriptor) int {
 	seen := map[string]bool{}
 	for _, e := range entries {
-		if e.Platform == nil || refName(e) != "" || !image.IsManifest(e.MediaType) {
+		if e.Platform == nil || RefName(e) != "" || !image.IsManifest(e.MediaType) {
 			return 0
 		}
 		if _, attests := image.AttestationOf(e); attests {
@@ -131,7 +156,7 @@ func countFlat(entries []ocispec.Descriptor) int {
 // isAttached reports whether an entry is by its name no image but something that
 // belongs to one, or by its media type no image at all.
 func isAttached(e ocispec.Descriptor) bool {
-	name, kind, dotted := strings.Cut(refName(e), ".")
+	name, kind, dotted := strings.Cut(RefName(e), ".")
 	if _, ok := taggedDigest(name); ok && (!dotted || kind == "sig" || kind == "att" || kind == "sbom") {
 		return true
 	}
@@ -149,27 +174,6 @@ func distinct(entries []ocispec.Descriptor) []ocispec.Descriptor {
 	})
 }
 
-// findName returns the entry of a name.
-func findName(entries []ocispec.Descriptor, name string, opts Options) (ocispec.Descriptor, error) {
-	var found []positioned
-	for i, e := range entries {
-		if refName(e) == name {
-			found = append(found, positioned{e, i})
-		}
-	}
-	if len(found) == 0 {
-		return ocispec.Descriptor{}, fmt.Errorf("no descriptor found for reference %s; there are %s: %w", strictjson.Quote(name), listEntries(entries), errdefs.ErrNotFound)
-	}
-	last := found[len(found)-1]
-	for _, e := range found {
-		if !sameContent(e.Descriptor, last.Descriptor) && !opts.LastWins {
-			return ocispec.Descriptor{}, fmt.Errorf("reference %s is claimed by %s and by %s; choose one by its position, or let the last one win: %w",
-				strictjson.Quote(name), e.at(), last.at(), errdefs.ErrInvalidArgument)
-		}
-	}
-	return withoutName(last.Descriptor), nil
-}
-
 // positioned is an entry with its position in index.json.
 type positioned struct {
 	ocispec.Descriptor
@@ -179,27 +183,33 @@ type positioned struct {
 // at says which entry it is, as a reference and by its content.
 func (p positioned) at() string { return fmt.Sprintf("@%d (%s)", p.position, p.Digest) }
 
-func refName(e ocispec.Descriptor) string { return e.Annotations[ocispec.AnnotationRefName] }
+// ImageName is the annotation by which Docker and containerd give an entry the full
+// name of its image, beside the tag in org.opencontainers.image.ref.name.
+const ImageName = "io.containerd.image.name"
+
+// RefName returns the annotation org.opencontainers.image.ref.name of an entry, or "".
+func RefName(e ocispec.Descriptor) string { return e.Annotations[ocispec.AnnotationRefName] }
 
 // withoutName returns what an entry points at: the name is the layout's.
 func withoutName(e ocispec.Descriptor) ocispec.Descriptor {
 	e.Annotations = maps.Clone(e.Annotations)
 	delete(e.Annotations, ocispec.AnnotationRefName)
+	delete(e.Annotations, ImageName)
 	if len(e.Annotations) == 0 {
 		e.Annotations = nil
 	}
 	return e
 }
 
-// listEntries lists all entries of index.json for a message: by name, or those
-// without one by position.
-func listEntries(entries []ocispec.Descriptor) string {
+// describe lists entries of index.json for a message: by name, or those without one by
+// position.
+func (x *Index) describe(entries []ocispec.Descriptor) string {
 	if len(entries) == 0 {
 		return "none"
 	}
 	var names []string
 	for i, e := range entries[:min(len(entries), maxListed)] {
-		if name := refName(e); name != "" {
+		if name := x.opts.NameOf(e); name != "" {
 			names = append(names, strictjson.Quote(name))
 		} else {
 			names = append(names, positioned{e, i}.at())
