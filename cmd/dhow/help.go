@@ -28,9 +28,13 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 		Use:   "help [COMMAND]",
 		Short: "Explain a command",
 		ValidArgsFunction: func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+			cmd, rest, err := root.Find(given)
+			if err != nil || len(rest) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
 			var names []string
-			for _, c := range root.Commands() {
-				if len(given) == 0 && c.IsAvailableCommand() {
+			for _, c := range cmd.Commands() {
+				if c.IsAvailableCommand() {
 					names = append(names, c.Name())
 				}
 			}
