@@ -140,9 +140,12 @@ func (s *Store) openRecords(ctx context.Context, formatErr error) error {
 	if formatErr == nil && dbErr == nil && s.journalAt != nil {
 		return s.resume(ctx)
 	}
-	used, err := s.used(ctx)
-	if err != nil {
-		return err
+	used := formatErr == nil // which is written when all else is there
+	if !used {
+		var err error
+		if used, err = s.used(ctx); err != nil {
+			return err
+		}
 	}
 	switch {
 	case !used && s.opts.ReadOnly:

@@ -336,3 +336,50 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestSegmentThatWasJustMade: what a crash leaves of the making of a segment is not there.
+func TestSegmentThatWasJustMade(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string][]byte{"empty": {}, "a part": []byte("dhow jour"), "zeros": make([]byte, 64<<10)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			if err := os.WriteFile(p.segment(1), left, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := journal.Start(p.Root); !errdefs.IsNotFound(err) {
+				t.Errorf("Start of nothing: %v", err)
+			}
+			if err := os.Remove(p.segment(1)); err != nil {
+				t.Fatal(err)
+			}
+			log := p.create(t)
+			appendAll(t, log, 0, 5)
+			closeLog(t, log)
+			if err := os.WriteFile(p.segment(2), left, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			log, err := journal.Open(p.Root, p.wantUpTo(t, 5))
+			if err != nil {
+				t.Fatal(err)
+			}
+			appendAll(t, log, 5, 7)
+			if log, err = log.Rotate(); err != nil {
+				t.Fatal(err)
+			}
+			appendAll(t, log, 7, 9)
+			closeLog(t, log)
+			p.wantUpTo(t, 9)
+			if err := os.WriteFile(p.segment(2), left, 0o600); err != nil { // in which there was something
+				t.Fatal(err)
+			}
+			at := journal.Position{Segment: 2, Offset: 36, Sequence: 7}
+			if _, err := journal.Read(t.Context(), p.Root, at, journal.Visitor{}); len(left) < 36 && !errdefs.IsDataLoss(err) {
+				t.Errorf("Read of a segment that is gone: %v", err)
+			}
+			if log, err := journal.Open(p.Root, at); !errdefs.IsDataLoss(err) {
+				t.Errorf("Open of a segment that is gone: %v, %v", log, err)
+			}
+		})
+	}
+}

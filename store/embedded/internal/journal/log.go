@@ -55,10 +55,20 @@ func Create(dir *os.Root, segment, sequence uint64) (*Log, error) {
 }
 
 // Open opens the segment of a position for appending there. What comes after it is
-// forgotten: only what no reader takes for an entry may be there.
+// forgotten: only what no reader takes for an entry, or for a segment, may be there.
 func Open(dir *os.Root, at Position) (*Log, error) {
 	l := &Log{dir: dir, next: at}
-	var err error
+	list, err := List(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range list.Segments {
+		if n > at.Segment {
+			if err := Remove(dir, n); err != nil {
+				return nil, err
+			}
+		}
+	}
 	if l.file, err = rootfile.OpenFile(dir, logName(at.Segment), os.O_RDWR); err != nil {
 		return nil, err
 	}

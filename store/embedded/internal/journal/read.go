@@ -35,7 +35,7 @@ func (v Visitor) damage(format string, args ...any) error {
 
 // Read reads the entries from a position on, and returns where the next one is going to
 // be. A last entry that was not written to its end is not there: it is how a crash
-// leaves it.
+// leaves it. Nor is a last segment in which nothing was written.
 func Read(ctx context.Context, dir *os.Root, from Position, v Visitor) (Position, error) {
 	list, err := List(dir)
 	if err != nil {
@@ -47,12 +47,36 @@ func Read(ctx context.Context, dir *os.Root, from Position, v Visitor) (Position
 		if at, err = readSegment(ctx, dir, at, last, v); err != nil || last {
 			return at, err
 		}
+		if blank, err := blankEnd(dir, list, at.Segment); err != nil || blank {
+			return at, err
+		}
 		at = Position{Segment: at.Segment + 1, Offset: headerSize, Sequence: at.Sequence}
 	}
 }
 
+// blankEnd reports whether all that comes after a segment is one in which nothing was
+// written, not even how it begins: a crash leaves that of one that was just made.
+func blankEnd(dir *os.Root, list Files, segment uint64) (bool, error) {
+	n := len(list.Segments)
+	if n == 0 || list.Segments[n-1] != segment+1 {
+		return false, nil
+	}
+	f, err := rootfile.Open(dir, logName(segment+1))
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	used, err := lastByte(f, 0, info.Size())
+	return used == 0 || info.Size() < headerSize, err
+}
+
 // Start returns the position of a journal's first entry, and the number of the snapshot
-// that comes before it, 0 if none does. A journal that there is not is ErrNotFound.
+// that comes before it, 0 if none does. A journal that there is not, or in which nothing
+// was ever written, is ErrNotFound.
 func Start(dir *os.Root) (at Position, snapshot uint64, err error) {
 	list, err := List(dir)
 	if err != nil {
@@ -66,6 +90,13 @@ func Start(dir *os.Root) (at Position, snapshot uint64, err error) {
 	}
 	if at.Segment == 0 {
 		return at, 0, fmt.Errorf("there is no journal: %w", errdefs.ErrNotFound)
+	}
+	blank, err := blankEnd(dir, list, at.Segment-1)
+	if err != nil {
+		return at, snapshot, err
+	}
+	if blank && snapshot == 0 {
+		return Position{}, 0, fmt.Errorf("there is nothing in the journal: %w", errdefs.ErrNotFound)
 	}
 	f, err := rootfile.Open(dir, logName(at.Segment))
 	if err != nil {
