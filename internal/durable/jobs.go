@@ -101,6 +101,9 @@ func (w *Writer) jobDone() {
 // cleanUp runs once, when the Writer is closed and no job is left.
 func (w *Writer) cleanUp() error {
 	var errs []error
+	for t := range w.drafts {
+		errs = append(errs, t.discard())
+	}
 	if w.filling != nil {
 		errs = append(errs, w.filling.discard())
 	}

@@ -61,6 +61,7 @@ type Writer struct {
 	adopted map[string]bool          // files of others that Flush syncs
 	written map[string]digest.Digest // what was Put under a name
 	busy    map[string]chan struct{} // names that are being Put
+	drafts  map[*temp]bool           // that are neither published nor discarded
 	filling *group                   // takes small files
 	syncing map[*group]bool
 	failed  error // the first failure to make durable what was Put
@@ -89,6 +90,7 @@ func NewWriter(root *os.Root, opts Options) *Writer {
 		adopted: map[string]bool{},
 		written: map[string]digest.Digest{},
 		busy:    map[string]chan struct{}{},
+		drafts:  map[*temp]bool{},
 		syncing: map[*group]bool{},
 		idle:    make(chan struct{}),
 	}
