@@ -1,0 +1,163 @@
+package service
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/store"
+)
+
+// candidate is a digest that begins with the characters that were given.
+type candidate struct {
+	digest digest.Digest
+	near   nearness
+}
+
+// nearness is how near a digest is to being what was meant: a list can name whatever it
+// likes, and must not make the IDs of other images ambiguous.
+type nearness int
+
+const (
+	isTarget nearness = iota
+	isPresent
+	isAbsent
+)
+
+// byPrefix finds the record of the one digest that begins with the characters.
+func (v *view) byPrefix(q query) (Resolution, error) {
+	found, err := v.candidates(q)
+	if err != nil {
+		return Resolution{}, fmt.Errorf("resolve %.256q: %w", q.text, err)
+	}
+	if len(found) == 0 {
+		return Resolution{}, q.noSuchImage()
+	}
+	if len(found) > 1 && found[0].near == found[1].near {
+		said, err := v.say(found)
+		if err != nil {
+			return Resolution{}, fmt.Errorf("resolve %.256q: %w", q.text, err)
+		}
+		return Resolution{}, fmt.Errorf("ambiguous reference: %.256q is the beginning of %s: %w", q.text, said, errdefs.ErrNotFound)
+	}
+	r, err := v.byDigest(query{text: q.text, digest: found[0].digest})
+	if err != nil {
+		return Resolution{}, err
+	}
+	r.Short = true
+	if others := found[1:]; len(others) > 0 {
+		said, err := v.say(others)
+		if err != nil {
+			return Resolution{}, err
+		}
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%.256q is taken for %s, and is also the beginning of %s", q.text, r.Digest, said))
+	}
+	return r, nil
+}
+
+// candidates returns the digests that begin with the characters, the nearest first.
+func (v *view) candidates(q query) ([]candidate, error) {
+	limit := v.s.opts.Limits.GraphNodes
+	digests, err := v.Prefix(q.prefix, limit)
+	if err != nil {
+		return nil, err
+	}
+	if len(digests) == limit {
+		return nil, fmt.Errorf("ambiguous reference: %d digests or more begin so: %w", limit, errdefs.ErrNotFound)
+	}
+	var found []candidate
+	for i, d := range digests {
+		if i%256 == 0 && v.ctx.Err() != nil {
+			return nil, v.ctx.Err()
+		}
+		if q.sha256 && d.Algorithm() != digest.SHA256 {
+			continue
+		}
+		near, err := v.nearness(d)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, candidate{d, near})
+	}
+	slices.SortStableFunc(found, func(a, b candidate) int { return int(a.near - b.near) })
+	return found, nil
+}
+
+func (v *view) nearness(d digest.Digest) (nearness, error) {
+	records, err := v.Target(d)
+	if err != nil {
+		return isAbsent, err
+	}
+	if len(records) > 0 {
+		return isTarget, nil
+	}
+	_, err = v.Blob(d)
+	switch {
+	case err == nil:
+		return isPresent, nil
+	case errdefs.IsNotFound(err):
+		return isAbsent, nil
+	}
+	return isAbsent, err
+}
+
+// beside says what a name, which has a record, would be as the beginning of a digest in
+// another image.
+func (v *view) beside(q query, rec store.Record) ([]string, error) {
+	found, err := v.candidates(q)
+	if err != nil {
+		return nil, fmt.Errorf("resolve %.256q: %w", q.text, err)
+	}
+	var others []candidate
+	for _, c := range found {
+		in, err := v.Containing(c.digest)
+		if err != nil {
+			return nil, fmt.Errorf("resolve %.256q: %w", q.text, err)
+		}
+		same := func(other store.Record) bool { return other.Target.Digest == rec.Target.Digest }
+		if !slices.ContainsFunc(in, same) {
+			others = append(others, c)
+		}
+	}
+	if len(others) == 0 {
+		return nil, nil
+	}
+	said, err := v.say(others)
+	if err != nil {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("%.256q is taken for the name %.512q, and is also the beginning of %s", q.text, rec.Name, said)}, nil
+}
+
+// say lists some candidates, each with the name of an image that it is in.
+func (v *view) say(all []candidate) (string, error) {
+	said := make([]string, len(all))
+	for i, c := range all[:min(len(all), listed)] {
+		records, err := v.Containing(c.digest)
+		if err != nil {
+			return "", err
+		}
+		said[i] = string(c.digest)
+		if len(records) == 0 {
+			continue
+		}
+		if rec := prefer(records, query{}.name); !rec.Dangling() {
+			said[i] += " (" + Familiar(rec) + ")"
+		}
+	}
+	return some(said), nil
+}
+
+// listed is how many of many a message names.
+const listed = 10
+
+// some joins the first of many.
+func some(all []string) string {
+	if len(all) <= listed {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:listed], ", "), len(all)-listed)
+}
