@@ -64,9 +64,9 @@ func repairs(p embedded.Problem) (done string, lost bool) {
 	case embedded.BadRecord, embedded.BadFacts:
 		return "made anew", false
 	case embedded.BadBlob:
-		return "lost: set aside, until it is written again", true
+		return "lost, until it is written again", true
 	case embedded.BadName:
-		return "lost: the name was removed", true
+		return "lost, the name was removed", true
 	case embedded.Leaked:
 		return "left to the next dhow gc", false
 	case embedded.Stray:
@@ -118,7 +118,7 @@ func (c checkReport) verdict() string {
 	case repaired == 0:
 		return text.Plural(len(c.Findings), "finding")
 	}
-	return fmt.Sprintf("%s, %d repaired, %d of them by giving up what is lost", text.Plural(len(c.Findings), "finding"), repaired, lost)
+	return fmt.Sprintf("%s, %d repaired, %d lost", text.Plural(len(c.Findings), "finding"), repaired, lost)
 }
 
 // remaining is an error if something is wrong still: ErrDataLoss if a blob does not

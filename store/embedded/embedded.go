@@ -193,7 +193,8 @@ const repairHint = "it can only be read until 'dhow fsck --repair' has repaired 
 
 // degrade has the store be read only from now on.
 func (s *Store) degrade(why error) {
-	err := fmt.Errorf("the store %s is damaged, %s: %w: %w", s.root.Name(), repairHint, why, errdefs.ErrFailedPrecondition)
+	// The kind of what is wrong, as not found, is not that of what is refused.
+	err := fmt.Errorf("the store %s is damaged, %s: %s: %w", s.root.Name(), repairHint, why.Error(), errdefs.ErrFailedPrecondition)
 	if s.refusal.CompareAndSwap(nil, &err) {
 		s.log.Error("the store is damaged: "+repairHint, "directory", s.root.Name(), "error", why)
 	}
