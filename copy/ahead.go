@@ -14,12 +14,13 @@ import (
 const heldAhead = referrersOfOne
 
 // ahead asks a source what is attached to documents before it is wanted: the names
-// from the beginning on, and the referrers of a document while that is read. An error
+// once the root is known, and the referrers of a document while that is read. An error
 // is told to who wants the answer; an answer that nobody wants is dropped with it.
 type ahead struct {
 	ctx       context.Context //nolint:containedctx // that of the loader
 	cancel    context.CancelFunc
 	referrers transport.Referrers
+	lister    transport.Lister // nil: there are no names
 	names     *answer[map[digest.Digest][]string]
 
 	all     sync.WaitGroup
@@ -38,7 +39,7 @@ type answer[T any] struct {
 	err   error
 }
 
-// newAhead begins with the names.
+// newAhead asks nothing yet.
 func newAhead(ctx context.Context, l *loader) *ahead {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &ahead{ctx: ctx, cancel: cancel, known: map[digest.Digest]*answer[[]ocispec.Descriptor]{}}
@@ -46,13 +47,23 @@ func newAhead(ctx context.Context, l *loader) *ahead {
 		a.referrers, _ = l.src.(transport.Referrers)
 	}
 	if src, ok := l.src.(transport.Lister); ok && l.opts.wantTags() {
-		a.names = &answer[map[digest.Digest][]string]{done: make(chan struct{})}
-		a.all.Go(func() {
-			defer close(a.names.done)
-			a.names.value, a.names.err = digestTags(ctx, src)
-		})
+		a.lister, a.names = src, &answer[map[digest.Digest][]string]{done: make(chan struct{})}
 	}
 	return a
+}
+
+// begin begins with the names, once. The first question to a source is what its
+// reference means: all others wait for that, and while the source finds out how it is
+// to be asked, they wait for whoever came first.
+func (a *ahead) begin() {
+	if a.names == nil || a.names.begun {
+		return
+	}
+	a.names.begun = true
+	a.all.Go(func() {
+		defer close(a.names.done)
+		a.names.value, a.names.err = digestTags(a.ctx, a.lister)
+	})
 }
 
 // close ends everything that was begun, and waits for it.

@@ -241,7 +241,7 @@ func (l *loader) strayTag(ctx context.Context, graph *image.Graph, subject diges
 		if claim == nil || n.Desc.Size > claimBytes {
 			continue
 		}
-		data, err := transport.Fetch(ctx, l.src, n.Desc, claimBytes)
+		data, err := l.content(ctx, n.Desc, claimBytes)
 		if err != nil {
 			return "", err
 		}

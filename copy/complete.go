@@ -14,12 +14,12 @@ import (
 // isComplete reports whether the destination has the source's root with all that is
 // below it, where all of that is to be copied as it is. Then neither side need be
 // asked for more of the image.
-func isComplete(ctx context.Context, dst transport.Destination, acc transport.Accepts, src transport.Source, opts Options) (bool, error) {
+func isComplete(ctx context.Context, dst transport.Destination, acc transport.Accepts, l *loader) (bool, error) {
 	has, ok := dst.(transport.Presence)
-	if _, signs := src.(transport.SignatureReader); !ok || signs || !opts.wholeAsIs() {
+	if _, signs := l.src.(transport.SignatureReader); !ok || signs || !l.opts.wholeAsIs() {
 		return false, nil
 	}
-	root, err := bothRoots(ctx, dst, src)
+	root, err := bothRoots(ctx, dst, l)
 	if err != nil {
 		return false, err
 	}
@@ -33,11 +33,11 @@ func isComplete(ctx context.Context, dst transport.Destination, acc transport.Ac
 // bothRoots returns the source's root. What the destination's name points at is asked
 // for beside it, so that the destination knows when it is asked whether it has the
 // root.
-func bothRoots(ctx context.Context, dst transport.Destination, src transport.Source) (transport.Node, error) {
+func bothRoots(ctx context.Context, dst transport.Destination, l *loader) (transport.Node, error) {
 	node := transport.Node{Role: image.RoleManifest}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		if node.Desc, err = src.Root(ctx); err != nil {
+		if node.Desc, err = l.root(ctx); err != nil {
 			return fmt.Errorf("reading the source: %w", err)
 		}
 		return nil

@@ -92,8 +92,9 @@ func begin(ctx context.Context, dst transport.Destination, acc transport.Accepts
 		return nil, err
 	}
 	l := newLoader(ctx, src, acc, opts)
+	l.near, _ = dst.(transport.Readable)
 	var err error
-	if l.Complete, err = isComplete(ctx, dst, acc, src, opts); err == nil {
+	if l.Complete, err = isComplete(ctx, dst, acc, l); err == nil {
 		if err = l.image(ctx); err == nil {
 			return l, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,5 +72,38 @@ func TestBlobsMoveBeforeReferrersAreKnown(t *testing.T) {
 				t.Errorf("grown to %d of %d nodes; %v", grown, n, actions(rec))
 			}
 		})
+	}
+}
+
+// rootFirst is a source of which nothing else may be asked before its root is known.
+type rootFirst struct {
+	*sample
+	known atomic.Bool
+	early atomic.Bool
+}
+
+func (s *rootFirst) Root(ctx context.Context) (ocispec.Descriptor, error) {
+	time.Sleep(20 * time.Millisecond)
+	defer s.known.Store(true)
+	return s.sample.Root(ctx)
+}
+
+func (s *rootFirst) Names(ctx context.Context, yield func(string) bool) error {
+	s.early.CompareAndSwap(false, !s.known.Load())
+	return s.sample.Names(ctx, yield)
+}
+
+func TestRootIsAskedFirst(t *testing.T) {
+	t.Parallel()
+	src := &rootFirst{sample: newSample().attach()}
+	var dst place
+	if _, err := copy.Image(t.Context(), &dst, src, copy.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if src.early.Load() {
+		t.Error("the names were asked for before the root was known")
+	}
+	if dst.names[src.tag].Digest == "" {
+		t.Errorf("the digest tag has not arrived: %v", dst.names)
 	}
 }

@@ -81,6 +81,7 @@ func Load(ctx context.Context, src transport.Source, acc transport.Accepts, opts
 type loader struct {
 	Loaded
 	src  transport.Source
+	near transport.Readable // what the destination has; nil if it does not give it back
 	acc  transport.Accepts
 	opts Options
 	lim  image.Limits
@@ -92,7 +93,7 @@ type loader struct {
 	docs map[digest.Digest][]byte // lists, which two walks may need
 }
 
-// newLoader returns a loader, which begins to ask what is attached. It is to be closed.
+// newLoader returns a loader, which asks ahead what is attached. It is to be closed.
 func newLoader(ctx context.Context, src transport.Source, acc transport.Accepts, opts Options) *loader {
 	l := &loader{
 		src: src, acc: acc, opts: opts, lim: opts.Limits.WithDefaults(),
@@ -109,9 +110,18 @@ func newLoader(ctx context.Context, src transport.Source, acc transport.Accepts,
 // close ends what was asked for and is not needed any more.
 func (l *loader) close() { l.ahead.close() }
 
+// root returns what the reference of the source means.
+func (l *loader) root(ctx context.Context) (ocispec.Descriptor, error) {
+	root, err := l.src.Root(ctx)
+	if err == nil {
+		l.ahead.begin()
+	}
+	return root, err
+}
+
 // image reads the image, and the configs that are needed to decide about it.
 func (l *loader) image(ctx context.Context) error {
-	root, err := l.src.Root(ctx)
+	root, err := l.root(ctx)
 	if err != nil {
 		return err
 	}
@@ -285,13 +295,28 @@ func (l *loader) fetch(ctx context.Context, desc ocispec.Descriptor) ([]byte, er
 	if data != nil {
 		return data, nil
 	}
-	data, err := transport.Fetch(ctx, l.src, desc, l.lim.DocumentBytes)
+	data, err := l.content(ctx, desc, l.lim.DocumentBytes)
 	if err == nil && image.IsList(desc.MediaType) {
 		l.mu.Lock()
 		l.docs[desc.Digest] = data
 		l.mu.Unlock()
 	}
 	return data, err
+}
+
+// content reads a small piece of content: from the destination, if that has it and
+// gives it back, else from the source.
+func (l *loader) content(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	if l.near != nil && desc.Data == nil {
+		data, err := l.near.Read(ctx, desc, limit)
+		if err == nil {
+			return data, nil
+		}
+		if !errdefs.IsNotFound(err) && ctx.Err() == nil {
+			l.opts.log().WarnContext(ctx, "the destination has content that cannot be read", "digest", desc.Digest, "error", err)
+		}
+	}
+	return transport.Fetch(ctx, l.src, desc, limit)
 }
 
 // configs reads the configs that Decide needs: of manifests that may have to be
@@ -317,7 +342,7 @@ func (l *loader) configs(ctx context.Context) error {
 }
 
 func (l *loader) config(ctx context.Context, desc ocispec.Descriptor) error {
-	data, err := transport.Fetch(ctx, l.src, desc, l.lim.ConfigBytes)
+	data, err := l.content(ctx, desc, l.lim.ConfigBytes)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return unavailable(fmt.Errorf("config %s is missing at the source", desc.Digest), err)
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/dhowhq/dhow/internal/durable"
 )
 
 // stream opens one node's bytes for the destination and counts what is read.
@@ -36,10 +38,21 @@ func (s *stream) open(ctx context.Context, from int64) (io.ReadCloser, error) {
 		s.absent.Store(errdefs.IsNotFound(err))
 		return nil, fmt.Errorf("at the source: %w", err)
 	}
-	if f, ok := r.(*os.File); ok {
-		return &fileCounter{counter: counter{ReadCloser: r, moved: moved, drained: s.drained}, file: f}, nil
+	c := counter{ReadCloser: r, moved: moved, drained: s.drained}
+	switch from := r.(type) {
+	case *os.File:
+		return &fileCounter{counter: c, from: file{from}}, nil
+	case durable.FileCopier:
+		return &fileCounter{counter: c, from: from}, nil
 	}
-	return &counter{ReadCloser: r, moved: moved, drained: s.drained}, nil
+	return &c, nil
+}
+
+// file is a durable.FileCopier.
+type file struct{ *os.File }
+
+func (f file) CopyTo(dst *os.File, n int64) (int64, error) {
+	return dst.ReadFrom(io.LimitReader(f.File, n))
 }
 
 // counter counts the bytes that are read, and says of errors that they are the
@@ -66,12 +79,12 @@ func (c *counter) Read(p []byte) (int, error) {
 // copied to a file of its own by the kernel.
 type fileCounter struct {
 	counter
-	file *os.File
+	from durable.FileCopier
 }
 
 // CopyTo appends the next n bytes, or what is left if that is less, to a file.
 func (c *fileCounter) CopyTo(dst *os.File, n int64) (int64, error) {
-	n, err := dst.ReadFrom(io.LimitReader(c.file, n))
+	n, err := c.from.CopyTo(dst, n)
 	c.moved.Add(n)
 	if err != nil {
 		err = fmt.Errorf("copying from file to file: %w", err)

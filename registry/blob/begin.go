@@ -20,15 +20,30 @@ func (p *push) begin(ctx context.Context) (*session, transport.Outcome, error) {
 			return s, p.copied(), err
 		}
 	}
+	wait := p.ahead()
+	s, err := p.session(ctx, mount)
+	if s == nil {
+		p.cancel() // nobody will read the content
+	}
+	wait()
+	if s == nil && err == nil {
+		p.repo.had.Store(true)
+	}
+	return s, there, err
+}
+
+// session asks for one, or a mount if there is a query, and without that again if it may
+// be the mount that the registry does not like.
+func (p *push) session(ctx context.Context, mount url.Values) (*session, error) {
 	s, refused, err := p.post(ctx, mount)
 	if !refused {
-		return s, there, err
+		return s, err
 	}
 	s, _, err = p.post(ctx, nil)
 	if err == nil && p.opts.MountFrom == "" {
 		p.repo.noMount.Store(true)
 	}
-	return s, there, err
+	return s, err
 }
 
 // mount returns the query that asks for a mount, and what a mount means. Without a
@@ -109,7 +124,7 @@ func (p *push) mayPost() bool {
 func (p *push) whole(ctx context.Context, query url.Values) (s *session, done bool, err error) {
 	verdict := postsNot
 	defer func() { p.repo.posts.state.Store(verdict) }()
-	if err := p.content.keep(); err != nil {
+	if err := p.content.keep(room{{rest: make([]byte, p.content.desc.Size)}}); err != nil {
 		verdict = postsUnknown
 		return nil, false, err
 	}

@@ -1,7 +1,6 @@
 package blob
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +19,7 @@ type content struct {
 	ctx  context.Context //nolint:containedctx // that of Push
 	desc ocispec.Descriptor
 	from transport.Opener
-	hash *marks // nil: the registry verifies
+	hash *marks // nil: the registry verifies, or it is verified
 
 	in   io.ReadCloser // nil where it is not open
 	at   int64         // of in, and of hash
@@ -64,19 +63,17 @@ func (c *content) seek(to int64) error {
 	return nil
 }
 
-// keep reads all of the content into memory, so that it is opened no more.
-func (c *content) keep() error {
+// keep reads all of the content into memory that has room for it, so that it is opened
+// and verified no more.
+func (c *content) keep(m room) error {
 	if err := c.seek(0); err != nil {
 		return err
 	}
-	data := make([]byte, c.desc.Size)
-	if _, err := io.ReadFull(c, data); err != nil {
+	if err := m.fill(c); err != nil {
 		return err
 	}
 	c.close()
-	c.from = func(_ context.Context, from int64) (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(data[from:])), nil
-	}
+	c.from, c.hash, c.at = m.open, nil, 0
 	return nil
 }
 

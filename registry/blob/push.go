@@ -20,6 +20,10 @@ type PushOptions struct {
 	MountFrom string
 	// Verify says who verifies the bytes.
 	Verify Verify
+	// Ahead has a small blob opened and read while the registry is asked whether it has
+	// it, which saves a round trip where it has not, and is in vain where it has. Once
+	// the registry has had one, no other is.
+	Ahead bool
 }
 
 // Verify says who verifies the bytes of a blob that is pushed.
@@ -54,7 +58,7 @@ func (r *Repository) Push(ctx context.Context, desc ocispec.Descriptor, open tra
 	desc.Digest = d
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := &push{repo: r, opts: opts, content: &content{ctx: inner, desc: desc, from: open}, pieces: newPieces(r.opts.PieceSize)}
+	p := &push{repo: r, opts: opts, cancel: cancel, content: &content{ctx: inner, desc: desc, from: open}, pieces: newPieces(r.opts.PieceSize)}
 	if opts.Verify == VerifyHere {
 		if p.content.hash, err = newMarks(d); err != nil {
 			return transport.Outcome{}, err
@@ -72,6 +76,8 @@ type push struct {
 	repo    *Repository
 	opts    PushOptions
 	content *content
+	memory  room               // that content is kept in, if it is
+	cancel  context.CancelFunc // ends the reading of content
 	pieces  pieces
 
 	broken     bool          // it broke off when it was sent in one request
@@ -112,13 +118,17 @@ func (p *push) run(ctx context.Context) (transport.Outcome, error) {
 
 // close closes the content, which a request may still hold when the context has ended.
 func (p *push) close() {
-	if p.held == nil {
+	done := func() {
 		p.content.close()
+		p.memory.release()
+	}
+	if p.held == nil {
+		done()
 		return
 	}
 	go func() {
 		<-p.held
-		p.content.close()
+		done()
 	}()
 }
 

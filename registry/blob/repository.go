@@ -91,7 +91,10 @@ type Repository struct {
 	// not the upload without a mount.
 	noMount atomic.Bool
 	posts   posts
-	large   atomic.Int32 // large blobs that are being read
+	// had is set when the registry has had a blob that it was asked for: others may be
+	// there too, and reading them ahead be in vain.
+	had   atomic.Bool
+	large atomic.Int32 // large blobs that are being read
 }
 
 // New returns the repository of that name of the registry at base, an http or https

@@ -222,11 +222,12 @@ func TestUploadMisbehaviour(t *testing.T) {
 		"the status has a page":              {script: first(reply("PATCH", 1, 500), reply("GET", 1, 200, "Range", "<html>")), opts: inPieces, asked: "POST PATCH GET POST PATCH*4 PUT"},
 		"a session that cannot be cancelled": {script: first(reply("PUT", 1, 400), always("DELETE", 500)), want: errdefs.ErrInvalidArgument, says: "could not be cancelled"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		misbehave := func(t *testing.T, push PushOptions) {
+			t.Helper()
 			t.Parallel()
 			f := &fake{script: tc.script}
 			s := serve(t, f)
-			out, err := s.repo(t, "team/app", tc.opts).Push(t.Context(), desc, opener(data), tc.push)
+			out, err := s.repo(t, "team/app", tc.opts).Push(t.Context(), desc, opener(data), push)
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("%+v, %v; want %v", out, err, tc.want)
 			}
@@ -253,6 +254,12 @@ func TestUploadMisbehaviour(t *testing.T) {
 					t.Errorf("the error tells a secret: %v", err)
 				}
 			}
+		}
+		t.Run(name, func(t *testing.T) { misbehave(t, tc.push) })
+		t.Run(name+", read ahead", func(t *testing.T) {
+			push := tc.push
+			push.Ahead = true
+			misbehave(t, push)
 		})
 	}
 }

@@ -202,11 +202,17 @@ func (d *Destination) put(ctx context.Context, n transport.Node, open transport.
 func (d *Destination) blob(ctx context.Context, desc ocispec.Descriptor, open transport.Opener) (transport.Outcome, error) {
 	d.mu.Lock()
 	size, put := d.blobs[desc.Digest]
+	old, asked := d.tags[d.ref.Name.Tag()]
 	d.mu.Unlock()
 	if put && (size == desc.Size || desc.Size < 0) {
 		return transport.Outcome{Action: transport.Reused}, nil
 	}
-	out, err := d.repo.Blobs().Push(ctx, desc, open, blob.PushOptions{MountFrom: d.mountFrom, Verify: d.opts.Verify})
+	out, err := d.repo.Blobs().Push(ctx, desc, open, blob.PushOptions{
+		MountFrom: d.mountFrom,
+		Verify:    d.opts.Verify,
+		// What is there under the tag shares blobs with what comes.
+		Ahead: asked && old.Digest == "",
+	})
 	if err != nil {
 		return transport.Outcome{}, err
 	}
