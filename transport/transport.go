@@ -194,6 +194,15 @@ const (
 	Complete
 )
 
+// Readable is a Destination that gives back what it has, so that what an image needs
+// to be decided about is not read from the source if it is there.
+type Readable interface {
+	// Read returns the bytes of a manifest, list or config, verified. What the place
+	// does not have with the descriptor's digest and size, or only with more than limit
+	// bytes, is errdefs.ErrNotFound. After any error the source is read.
+	Read(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error)
+}
+
 // Namer is a Destination that can say what its names point at now.
 type Namer interface {
 	// Named returns what Commit would replace under that name (empty: the name of
