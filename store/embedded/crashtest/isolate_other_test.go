@@ -1,0 +1,7 @@
+//go:build !linux
+
+package crashtest
+
+import "testing"
+
+func isolate(m *testing.M) int { return m.Run() }
