@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -48,8 +49,10 @@ func (o Options) withDefaults() Options {
 
 // Service is the image service on one store. It does not close the store.
 type Service struct {
-	store store.Store
-	opts  Options
+	store   store.Store
+	opts    Options
+	events  broker
+	pruning sync.Mutex // one at a time
 }
 
 // New returns the service on a store.
