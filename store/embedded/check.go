@@ -203,5 +203,5 @@ func (c *checker) close() error {
 	}
 	err := c.want.Close()
 	c.want = nil
-	return errors.Join(err, remove(c.at(), checkName))
+	return errors.Join(err, c.s.remove(c.at(), checkName))
 }

@@ -27,7 +27,7 @@ func (c *checker) records(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := remove(c.at(), checkName); err != nil {
+	if err := c.s.remove(c.at(), checkName); err != nil {
 		return err
 	}
 	var err error

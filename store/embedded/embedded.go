@@ -148,7 +148,7 @@ func (s *Store) release() error {
 	}
 	if s.unlock != nil {
 		if !s.opts.ReadOnly {
-			errs = append(errs, removeScratch(s.root))
+			errs = append(errs, s.removeScratch(s.root))
 		}
 		errs = append(errs, s.unlock())
 	}

@@ -49,13 +49,25 @@ func (c *checker) repairRecords(ctx context.Context) error {
 	if err := c.s.sizeJournal(); err != nil {
 		return err
 	}
-	if err := writeFormat(c.s.root); err != nil {
+	if err := c.s.renewFormat(); err != nil {
 		return err
 	}
 	if c.s.failing.Load() == nil {
 		c.s.refusal.Store(nil)
 	}
 	return nil
+}
+
+// renewFormat writes the format again, whatever is in its place.
+func (s *Store) renewFormat() error {
+	for _, name := range []string{formatName, formatName + ".new"} {
+		if info, err := s.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
+			if err := setAside(s, name); err != nil {
+				return err
+			}
+		}
+	}
+	return writeFormat(s.root)
 }
 
 // installDatabase makes of the database that the journal has given the one of the store.
@@ -100,7 +112,7 @@ func (c *checker) installDatabase() error {
 	}
 	s.catalog.Store(db)
 	c.want, c.truth, s.scratch = db, db, nil
-	return removeScratch(s.root)
+	return s.removeScratch(s.root)
 }
 
 // salvage adds to what the journal has given what can still be read of the database and

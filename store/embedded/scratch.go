@@ -17,7 +17,7 @@ import (
 // that it can be read though its own database is damaged.
 func (s *Store) openScratch(ctx context.Context) error {
 	at := s.root
-	err := removeScratch(at)
+	err := s.removeScratch(at)
 	if err == nil && s.opts.ReadOnly {
 		err = errdefs.ErrPermissionDenied
 	}
@@ -69,7 +69,7 @@ func (s *Store) rebuild(ctx context.Context, at *os.Root, name string, damage fu
 	defer func() {
 		r.end()
 		if err != nil {
-			err = errors.Join(err, db.Close(), remove(at, name))
+			err = errors.Join(err, db.Close(), s.remove(at, name))
 		}
 	}()
 	if s.journalAt == nil {
@@ -130,14 +130,19 @@ func finishScratch(db *catalog.DB, end journal.Position) error {
 }
 
 // removeScratch removes scratch databases, if there are any.
-func removeScratch(at *os.Root) error {
-	return errors.Join(remove(at, scratchName), remove(at, checkName))
+func (s *Store) removeScratch(at *os.Root) error {
+	return errors.Join(s.remove(at, scratchName), s.remove(at, checkName))
 }
 
-// remove removes a file, if there is one.
-func remove(at *os.Root, name string) error {
-	if err := at.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return files.Kind(err)
+// remove removes a file, if there is one. A directory with something in it is none of
+// ours: it is set aside.
+func (s *Store) remove(at *os.Root, name string) error {
+	err := at.Remove(name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return nil
+	if info, statErr := at.Lstat(name); statErr == nil && info.IsDir() && at == s.root {
+		return setAside(s, name)
+	}
+	return files.Kind(err)
 }

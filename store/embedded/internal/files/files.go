@@ -42,6 +42,15 @@ func Mkdir(root *os.Root, name string) (*os.Root, error) {
 	return dir, nil
 }
 
+// Remove removes a file, or whatever else has that name; that there is nothing is no error.
+func Remove(root *os.Root, name string) error {
+	err := root.Remove(name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return Kind(root.RemoveAll(name))
+}
+
 // Private gives a directory the mode 0700.
 func Private(dir *os.Root) error {
 	f, err := dir.Open(".")

@@ -168,7 +168,7 @@ func Size(dir *os.Root, segment uint64) (total int64, err error) {
 }
 
 // Remove removes a segment.
-func Remove(dir *os.Root, segment uint64) error { return files.Kind(dir.Remove(logName(segment))) }
+func Remove(dir *os.Root, segment uint64) error { return files.Remove(dir, logName(segment)) }
 
 func number(name, suffix string) (uint64, bool) {
 	digits, ok := strings.CutSuffix(name, suffix)

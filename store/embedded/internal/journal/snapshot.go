@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/dhowhq/dhow/internal/durable"
@@ -42,12 +41,7 @@ func NewSnapshot(dir *os.Root, segment uint64) (*Snapshot, error) {
 }
 
 // Forget removes a snapshot that was not finished.
-func Forget(dir *os.Root) error {
-	if err := dir.Remove(newSnapshot); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return files.Kind(err)
-	}
-	return nil
-}
+func Forget(dir *os.Root) error { return files.Remove(dir, newSnapshot) }
 
 // Add adds an entry.
 func (s *Snapshot) Add(payload []byte) error {
@@ -98,11 +92,11 @@ func Tidy(dir *os.Root) error {
 	if n := len(list.Snapshots); n > 0 {
 		first := list.Snapshots[n-1]
 		for _, old := range list.Snapshots[:n-1] {
-			errs = append(errs, dir.Remove(snapshotName(old)))
+			errs = append(errs, files.Remove(dir, snapshotName(old)))
 		}
 		for _, old := range list.Segments {
 			if old < first {
-				errs = append(errs, dir.Remove(logName(old)))
+				errs = append(errs, files.Remove(dir, logName(old)))
 			}
 		}
 	}
