@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,8 +65,14 @@ func TestResolveAll(t *testing.T) {
 			if got, want := keys([]store.Record{all.Record}), w.fill(t, row.record); got != want || all.Named != row.named {
 				t.Errorf("record %s, named %t; want %s, %t", got, all.Named, want, row.named)
 			}
-			if got, want := keys(all.Records), w.fill(t, row.all); got != want {
+			got, want := strings.Fields(keys(all.Records)), strings.Fields(w.fill(t, row.all))
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
 				t.Errorf("records %s; want %s", got, want)
+			}
+			if !slices.IsSortedFunc(all.Records, func(a, b store.Record) int { return strings.Compare(a.Key(), b.Key()) }) {
+				t.Errorf("records %s are not in the order of their keys", keys(all.Records))
 			}
 			warnings := strings.Join(all.Warnings, "; ")
 			if text := w.fill(t, row.warning); text == "" && warnings != "" || !strings.Contains(warnings, text) {
