@@ -103,7 +103,7 @@ func TestExitCodeAndErrorLine(t *testing.T) {
 		{"store that is not there", "--root nope store info", 2, `there is no store in …/nope: not found`},
 		{"store that is not there to be checked", "fsck --repair --root nope", 2, `there is no store in …/nope: not found`},
 		{"store that is not there to be freed", "gc --root nope", 2, `there is no store in …/nope: not found`},
-		{"store that is a file", "--root layout/index.json store info", 1, `looking for a store in …/layout/index.json: open …/layout/index.json: not a directory`},
+		{"store that is a file", "--root layout/index.json store info", 1, `looking for a store in …/layout/index.json: it is a regular file, not a directory: failed precondition`},
 		{"store below a file", "--root layout/index.json/x store info", 1, `looking for a store in …/layout/index.json/x: stat …/layout/index.json/x: not a directory`},
 		{"no root", "--root= store info", 1, `--root is empty: invalid argument`},
 		{"no engine", "--store= version", 1, `--store is empty: invalid argument`},

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/dhowhq/dhow/internal/rootfile"
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
 	"github.com/dhowhq/dhow/store/embedded/internal/files"
@@ -17,9 +19,6 @@ import (
 var _ store.Informer = (*Store)(nil)
 
 var errReadOnly = errors.New("opened for reading only")
-
-// errNoDirectory says that what should be a store's directory is something else.
-var errNoDirectory = errors.New("not a directory")
 
 // Exists reports whether there is a store in a directory, damaged or not: whether Open
 // would find one rather than make it. What is there and is no directory is an error.
@@ -157,14 +156,15 @@ func (s *Store) countFree(_ context.Context, info *store.Info) error {
 	return err
 }
 
-// openDir opens a directory. It does not wait for the other end of a named pipe.
+// openDir opens a directory. What is none is looked at only: to open a FIFO would take
+// until somebody writes to it.
 func openDir(dir string) (*os.Root, error) {
 	info, err := os.Stat(dir)
-	if err == nil && !info.IsDir() {
-		err = &fs.PathError{Op: "open", Path: dir, Err: errNoDirectory}
-	}
 	if err != nil {
 		return nil, files.Kind(err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("it is %s, not a directory: %w", rootfile.Describe(info.Mode()), errdefs.ErrFailedPrecondition)
 	}
 	root, err := os.OpenRoot(dir)
 	return root, files.Kind(err)

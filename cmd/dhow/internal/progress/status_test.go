@@ -51,16 +51,16 @@ func TestStatusInLines(t *testing.T) {
 		var to guarded
 		s := NewStatus(Plain, NewOutput(&to))
 		time.Sleep(plainPause + time.Second) // nothing is said yet
-		s.Set("one")
+		s.Set("first")
 		time.Sleep(plainPause)
-		s.Set("two")
-		s.Set("three")
+		s.Set("never shown")
+		s.Set("last")
 		time.Sleep(2 * plainPause)
-		s.Set("four")
+		s.Set("too late")
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := to.b.String(), "one\nthree\nthree\n"; got != want {
+		if got, want := to.b.String(), "first\n"+strings.Repeat("last\n", 2); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})
