@@ -62,6 +62,9 @@ func blankEnd(dir *os.Root, list Files, segment uint64) (bool, error) {
 		return false, nil
 	}
 	f, err := rootfile.Open(dir, logName(segment+1))
+	if errdefs.IsInvalidArgument(err) {
+		return false, nil // which is found when it is read
+	}
 	if err != nil {
 		return false, err
 	}
@@ -99,6 +102,9 @@ func Start(dir *os.Root) (at Position, snapshot uint64, err error) {
 		return Position{}, 0, fmt.Errorf("there is nothing in the journal: %w", errdefs.ErrNotFound)
 	}
 	f, err := rootfile.Open(dir, logName(at.Segment))
+	if errdefs.IsInvalidArgument(err) {
+		err = damaged("%w", err)
+	}
 	if err != nil {
 		return at, snapshot, err
 	}
@@ -121,6 +127,9 @@ func readSegment(ctx context.Context, dir *os.Root, from Position, last bool, v 
 	f, err := rootfile.Open(dir, logName(from.Segment))
 	if errdefs.IsNotFound(err) {
 		return from, v.damage("%s is missing", logName(from.Segment))
+	}
+	if errdefs.IsInvalidArgument(err) { // something else is in its place
+		return from, v.damage("%w", err)
 	}
 	if err != nil {
 		return from, err

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/dhowhq/dhow/internal/durable"
 	"github.com/dhowhq/dhow/internal/rootfile"
 	"github.com/dhowhq/dhow/store/embedded/internal/files"
@@ -106,6 +108,9 @@ func Tidy(dir *os.Root) error {
 // ReadSnapshot shows the entries of a snapshot.
 func ReadSnapshot(ctx context.Context, dir *os.Root, number uint64, v Visitor) error {
 	f, err := rootfile.Open(dir, snapshotName(number))
+	if errdefs.IsInvalidArgument(err) { // something else is in its place
+		return v.damage("%w", err)
+	}
 	if err != nil {
 		return err
 	}
