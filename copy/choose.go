@@ -2,6 +2,7 @@ package copy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -53,6 +54,9 @@ func (l *loader) choose(lists *image.Graph) (map[digest.Digest]bool, error) {
 			chosen[leaves[i].Digest] = true
 		}
 	}
+	if err := l.chooseFreely(leaves, chosen); err != nil {
+		return nil, fmt.Errorf("choosing instances of %s: %w", l.Root.Digest, err)
+	}
 	for _, d := range l.opts.Selection.Instances {
 		if err := chooseDigest(lists, d, chosen); err != nil {
 			return nil, err
@@ -64,6 +68,24 @@ func (l *loader) choose(lists *image.Graph) (map[digest.Digest]bool, error) {
 		}
 	}
 	return chosen, nil
+}
+
+// chooseFreely chooses what Selection.Choose says.
+func (l *loader) chooseFreely(leaves []ocispec.Descriptor, chosen map[digest.Digest]bool) error {
+	if l.opts.Selection.Choose == nil {
+		return nil
+	}
+	positions, err := l.opts.Selection.Choose(slices.Clone(leaves))
+	if err != nil {
+		return err
+	}
+	for _, i := range positions {
+		if i < 0 || i >= len(leaves) {
+			return fmt.Errorf("position %d of %d entries was chosen: %w", i, len(leaves), errdefs.ErrInvalidArgument)
+		}
+		chosen[leaves[i].Digest] = true
+	}
+	return nil
 }
 
 // chooseDigest chooses the instance of that digest, or all of a nested list.

@@ -107,7 +107,7 @@ func begin(ctx context.Context, dst transport.Destination, acc transport.Accepts
 // early returns the plan for the image without what is attached to it, if that cannot
 // change it; else nil.
 func (l *loader) early() *Plan {
-	if _, signs := l.src.(transport.SignatureReader); signs || l.Complete || !l.opts.wholeAsIs() {
+	if _, signs := l.src.(transport.SignatureReader); signs || l.Complete || l.opts.mayEdit() {
 		return nil
 	}
 	plan, err := Decide(&l.Loaded, l.acc, l.opts)

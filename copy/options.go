@@ -52,7 +52,11 @@ type Selection struct {
 	Mode      Mode
 	Platforms []ocispec.Platform
 	Instances []digest.Digest
-	Absent    Absent
+	// Choose, if not nil, goes with Some: it says which entries of the list, and of the
+	// lists in it, are copied as well, by their positions in document order. Each has
+	// the platform that its list gives it.
+	Choose func(entries []ocispec.Descriptor) ([]int, error)
+	Absent Absent
 	// Match changes how platforms are chosen.
 	Match platform.Options
 }
@@ -133,9 +137,9 @@ func (o Options) check() error {
 		return fmt.Errorf("unknown selection mode %d: %w", s.Mode, errdefs.ErrInvalidArgument)
 	case s.Mode == One && len(s.Platforms) > 1:
 		return fmt.Errorf("one instance cannot be chosen for %d platforms: %w", len(s.Platforms), errdefs.ErrInvalidArgument)
-	case s.Mode == Some && len(s.Platforms)+len(s.Instances) == 0:
+	case s.Mode == Some && len(s.Platforms)+len(s.Instances) == 0 && s.Choose == nil:
 		return fmt.Errorf("no platform and no instance to copy: %w", errdefs.ErrInvalidArgument)
-	case s.Mode != One && s.Mode != Some && len(s.Platforms) > 0, s.Mode != Some && len(s.Instances) > 0:
+	case s.Mode != One && s.Mode != Some && len(s.Platforms) > 0, s.Mode != Some && (len(s.Instances) > 0 || s.Choose != nil):
 		return fmt.Errorf("platforms and instances go with a selection of some: %w", errdefs.ErrInvalidArgument)
 	case s.Mode == IndexOnly && s.Absent == Strip:
 		return fmt.Errorf("a list alone cannot be stripped of all its instances: %w", errdefs.ErrInvalidArgument)

@@ -81,10 +81,6 @@ func (d *Destination) wanted(names []transport.Naming) ([]local.Move, error) {
 
 // moves returns which names have to move, and what the reference's own points at now.
 func (d *Destination) moves(ctx context.Context, wanted []local.Move) (moves []local.Move, own local.Moved, err error) {
-	name, err := d.ref.record("")
-	if err != nil {
-		return nil, own, err
-	}
 	err = d.opts.Store.View(ctx, func(r local.NameReader) error {
 		moves, own = nil, local.Moved{}
 		for _, m := range wanted {
@@ -92,7 +88,7 @@ func (d *Destination) moves(ctx context.Context, wanted []local.Move) (moves []l
 			if err != nil {
 				return err
 			}
-			if m.Name == name {
+			if m.Name == d.name {
 				own.Before = rec
 			}
 			if t := rec.Target; t.Digest != m.To.Digest || t.MediaType != m.To.MediaType || t.Size != m.To.Size {
@@ -133,13 +129,12 @@ func (d *Destination) publish(ctx context.Context, moves []local.Move, own *loca
 	if err != nil {
 		return err
 	}
-	name, err := d.ref.record("")
 	for i, m := range moves {
-		if m.Name == name {
+		if m.Name == d.name {
 			*own = moved[i]
 		}
 	}
-	return err
+	return nil
 }
 
 // strays notes the referrers that nothing keeps.
@@ -171,3 +166,7 @@ func (d *Destination) Moved() local.Moved {
 	defer d.mu.Unlock()
 	return d.moved
 }
+
+// Name returns the name of the record that Commit moves for the reference itself; empty
+// if it has none.
+func (d *Destination) Name() string { return d.name }

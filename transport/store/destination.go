@@ -26,6 +26,7 @@ import (
 // transport.Namer and a transport.Readable.
 type Destination struct {
 	ref  Reference
+	name string // of the record that the reference itself means; or empty
 	opts Options
 
 	begun *once.Step // there are a lease and a batch
@@ -52,10 +53,14 @@ func OpenDestination(ctx context.Context, r Reference, opts Options) (*Destinati
 	if err == nil && r.isZero() && r.ID != "" {
 		err = fmt.Errorf("an image is written under a name, which an ID is not: %w", errdefs.ErrInvalidArgument)
 	}
+	d := &Destination{ref: r, opts: opts, begun: once.New()}
+	if err == nil {
+		d.name, err = r.record("")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening store:%s for writing: %w", r, err)
 	}
-	return &Destination{ref: r, opts: opts, begun: once.New()}, nil
+	return d, nil
 }
 
 // Accepts says that a store holds OCI and Docker documents but for schema 1, no simple
