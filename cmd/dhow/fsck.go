@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
 	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
@@ -81,7 +82,11 @@ func (a *app) check(ctx context.Context, s *embedded.Store, f fsckFlags) (checkR
 		Progress: func(r embedded.Report) { shown.Set(checkedLine(r, info.Blobs)) },
 	})
 	err = errors.Join(err, shown.Close())
-	r := newCheckReport(info.Location, found)
+	r := newCheckReport(info.Location, found, func(d digest.Digest) bool {
+		_, err := s.Stat(ctx, d)
+		return err == nil
+	})
+	r.repair = f.repair
 	if err == nil {
 		r.Lacking, err = lacking(ctx, s, damagedBlobs(found))
 	}

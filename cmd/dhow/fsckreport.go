@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
+	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/store/embedded"
 )
 
@@ -25,6 +28,7 @@ type checkReport struct {
 	// held for a while by leases.
 	Recovered int `json:"recovered"`
 
+	repair  bool // was asked for
 	damaged bool // a blob does not match its digest, and is there still
 }
 
@@ -38,15 +42,18 @@ type checkFinding struct {
 	Lost     bool             `json:"lost,omitempty"` // what it is about is gone
 }
 
-func newCheckReport(location string, r embedded.Report) checkReport {
+// newCheckReport returns the JSON form of a report. known tells of a digest whether the
+// store has it now.
+func newCheckReport(location string, r embedded.Report, known func(digest.Digest) bool) checkReport {
 	c := checkReport{
 		Location: location, Sound: r.Sound(), Blobs: r.Blobs, Bytes: r.Bytes, Names: r.Names,
 		Findings: []checkFinding{}, Lacking: []lackingName{},
 	}
+	journal := slices.ContainsFunc(r.Findings, func(f embedded.Finding) bool { return f.Problem == embedded.BadJournal })
 	for _, f := range r.Findings {
 		found := checkFinding{Problem: f.Problem, What: f.What, Error: f.Err.Error(), Repaired: f.Repaired}
 		if f.Repaired {
-			found.Done, found.Lost = repairs(f.Problem)
+			found.Done, found.Lost = repairs(f, journal, known)
 		}
 		c.damaged = c.damaged || f.Problem == embedded.BadBlob && !f.Repaired && errdefs.IsDataLoss(f.Err)
 		c.Findings = append(c.Findings, found)
@@ -54,12 +61,16 @@ func newCheckReport(location string, r embedded.Report) checkReport {
 	return c
 }
 
-// repairs says what a repair did about a problem, and whether that is a loss.
-func repairs(p embedded.Problem) (done string, lost bool) {
-	switch p {
+// repairs says what a repair did about a finding, and whether that is a loss. The database
+// is made anew without loss if the journal is not damaged too.
+func repairs(f embedded.Finding, journal bool, known func(digest.Digest) bool) (done string, lost bool) { //nolint:revive // what else was found
+	switch f.Problem {
 	case embedded.BadFormat, embedded.BadJournal:
 		return "written anew", false
 	case embedded.BadDatabase:
+		if journal {
+			return "set aside, and made anew of what is left: names may be lost", true
+		}
 		return "set aside, and made anew", false
 	case embedded.BadRecord, embedded.BadFacts:
 		return "made anew", false
@@ -70,7 +81,14 @@ func repairs(p embedded.Problem) (done string, lost bool) {
 	case embedded.Leaked:
 		return "left to the next dhow gc", false
 	case embedded.Stray:
-		return "removed or set aside", false
+		d, err := image.ParseDigest(f.What)
+		switch {
+		case err != nil:
+			return "set aside", false
+		case known(d):
+			return "known again, without a name", false
+		}
+		return "removed", false
 	}
 	return "repaired", false
 }
@@ -133,9 +151,12 @@ func (c checkReport) remaining() error {
 	if left == 0 {
 		return nil
 	}
+	if c.repair {
+		return fmt.Errorf("a repair cannot change %s in the store %s: %w", text.Plural(left, "finding"), c.Location, errdefs.ErrFailedPrecondition)
+	}
 	kind := error(errdefs.ErrFailedPrecondition)
 	if c.damaged {
 		kind = errdefs.ErrDataLoss
 	}
-	return fmt.Errorf("%s of the check remain in the store %s; 'dhow fsck --repair' repairs what can be: %w", text.Plural(left, "finding"), c.Location, kind)
+	return fmt.Errorf("%s in the store %s; 'dhow fsck --repair' repairs what can be: %w", text.Plural(left, "finding"), c.Location, kind)
 }

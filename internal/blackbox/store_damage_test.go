@@ -126,3 +126,30 @@ func TestQuickCheck(t *testing.T) {
 	}
 	wantOutcome(t, "fsck --quick of a short file", l.dhow(t, "fsck", "--quick"), 1, []string{"blob ", l.large.Digest.String()}, []string{"dhow: "})
 }
+
+// TestLostRecords: where database and journal are lost both, what is left is kept, and what
+// is no store's stays.
+func TestLostRecords(t *testing.T) {
+	t.Parallel()
+	l := newLocal(t)
+	for _, err := range []error{
+		os.Remove(filepath.Join(l.dir, "catalog.db")), os.RemoveAll(filepath.Join(l.dir, "journal")),
+		os.Mkdir(filepath.Join(l.dir, "blobs/strange"), 0o700),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantOutcome(t, "fsck", l.dhow(t, "fsck"), 1, []string{"journal ", "database ", "stray ", "6 findings\n"}, []string{"6 findings in the store", repairHint})
+	wantOutcome(t, "fsck --repair", l.dhow(t, "fsck", "--repair"), 1,
+		[]string{"database ", "names may be lost", l.large.Digest.String(), "known again", "blobs/strange", "held by leases", "findings, "},
+		[]string{repairHint, "a repair cannot change 1 finding in the store"})
+	if err := os.Remove(filepath.Join(l.dir, "blobs/strange")); err != nil {
+		t.Fatal(err)
+	}
+	wantOutcome(t, "fsck after that", l.dhow(t, "fsck"), 0, []string{"3 blobs without records", ": nothing is wrong\n"}, nil)
+	wantOutcome(t, "gc", l.dhow(t, "gc"), 0, []string{"freed 0 blobs"}, nil)
+	if got := l.answers(t); got[l.large.Digest.String()] != "right" {
+		t.Errorf("the answers are %q", got)
+	}
+}
