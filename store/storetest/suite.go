@@ -55,6 +55,7 @@ type Cannot struct {
 	Steps    string // collections that examine only what has lost something
 	Counts   string // how much a collection has freed
 	Crash    string // killing what has the store open: Place.Crash
+	Drop     string // taking out a part of an image: store.Dropper
 	Damage   string // changing bytes behind the store's back: Place.Damage
 }
 
@@ -69,6 +70,7 @@ func (f Factory) groups() map[string]map[string]func(*testing.T) {
 		"lookups": f.lookups(),
 		"leases":  f.leases(),
 		"gc":      f.gc(),
+		"drop":    f.drop(),
 		"crash":   f.crash(),
 		"races":   f.races(),
 		"cancel":  f.cancel(),

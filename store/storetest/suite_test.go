@@ -49,6 +49,8 @@ var mutants = map[string]string{
 	"bytes are not counted":                "gc",
 	"referrers go":                         "gc",
 	"everything is examined":               "gc",
+	"parts are dropped one by one":         "drop",
+	"others' parts are dropped":            "drop",
 	"a kill undoes names":                  "crash",
 	"a kill shows what was complete":       "crash",
 	"contexts are not heeded":              "cancel",
