@@ -39,7 +39,7 @@ func (m *memory) droppable(target, part digest.Digest) error {
 	if _, err := m.visible(part); err != nil {
 		return err
 	}
-	if records, err := memNames{m}.Target(target); err != nil || len(records) == 0 || !m.documents(target)[part] {
+	if records, err := (memNames{m}).Target(target); err != nil || len(records) == 0 || !m.documents(target)[part] {
 		return notFound(fmt.Sprintf("%s below %s", part, target))
 	}
 	for key, rec := range m.names {
