@@ -73,7 +73,7 @@ func (m *memory) checkMove(mv store.Move) error {
 			return err
 		}
 	} else if r, err := ref.Parse(mv.Name); !m.is("any name is one") && (err != nil || r.IsNameOnly() || r.String() != mv.Name) {
-		return fmt.Errorf("name %q: %w", mv.Name, errdefs.ErrInvalidArgument)
+		return fmt.Errorf("name %.256q: %w", mv.Name, errdefs.ErrInvalidArgument)
 	}
 	if mv.To.Digest == "" && mv.To.MediaType == "" && mv.To.Size == 0 {
 		return nil

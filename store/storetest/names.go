@@ -3,7 +3,6 @@ package storetest
 import (
 	"fmt"
 	"maps"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,7 +30,8 @@ func (f Factory) names() map[string]func(*testing.T) {
 		"record":                   f.record,
 		"labels":                   f.labels,
 		"hostile labels":           f.hostileLabels,
-		"hostile names":            f.hostileNames,
+		"hostile names":            f.hostileName,
+		"B45 reserved labels":      f.reservedLabels,
 		"targets that cannot be":   f.badTargets,
 		"opened again":             f.namesStay,
 		"compare and swap at once": f.swapTogether,
@@ -101,74 +101,6 @@ func (f Factory) labels(t *testing.T) {
 		w.move(t, store.Move{Name: busybox, To: im[i%2], Labels: tc.set})
 		if r := w.record(t, busybox); len(r.Labels)+len(tc.want) > 0 && !maps.Equal(r.Labels, tc.want) {
 			t.Errorf("labels after move %d: %v, want %v", i, r.Labels, tc.want)
-		}
-	}
-}
-
-// hostileLabels checks that labels are kept as they are, and never acted on.
-func (f Factory) hostileLabels(t *testing.T) {
-	w := f.world(t)
-	labels := map[string]string{
-		"containerd.io/gc.expire":         "2001-01-01T00:00:00Z",
-		"containerd.io/gc.root":           "",
-		"containerd.io/gc.ref.content.0":  "sha256:../../x",
-		"containerd.io/gc.bref.content.0": digest.FromString("x").String(),
-		"dhow.dev/dangling":               "true",
-		"org.mobyproject.dangling":        "1",
-		"a\tb":                            " c\td ",
-		"ä\u202e":                         "аlpine",
-		"%s":                              "%n",
-		"../..":                           "/etc/passwd",
-		"long":                            strings.Repeat("x", 1000),
-	}
-	root := w.src.Image(testimage.Image{Platform: amd64()})
-	w.name(t, root, busybox)
-	w.move(t, store.Move{Name: busybox, To: target(root), Labels: labels})
-	w.collect(t)
-	w.reopen(t)
-	w.collect(t)
-	if r := w.record(t, busybox); !maps.Equal(r.Labels, labels) {
-		t.Errorf("labels: %s", cmp.Diff(labels, r.Labels))
-	}
-	w.wantImage(t, root)
-	w.wantNames(t, map[string]digest.Digest{busybox: root.Digest})
-}
-
-// hostileNames checks that what is no name in its normal form names nothing.
-func (f Factory) hostileNames(t *testing.T) {
-	w := f.world(t)
-	im := w.images(t, "a")[0]
-	hex := im.Digest.Encoded()
-	for _, name := range []string{
-		"", " ", "busybox", "busybox:latest", "library/busybox:latest", "docker.io/busybox", "docker.io/library/busybox", "index.docker.io/library/busybox:latest",
-		"docker.io/library/BusyBox:latest", "docker.io/library/busybox:", "docker.io/library/busybox:-x", "docker.io/library/busybox:.x",
-		"docker.io/library/busybox:" + strings.Repeat("x", 129), "docker.io/library/busybox:a b", "docker.io/library/busybox:\u0430lpine",
-		"docker.io/library/../busybox:latest", "docker.io//busybox:latest", "/docker.io/library/busybox:latest", "docker.io/library/busybox:latest/",
-		"docker.io/library/busybox:latest\x00", "docker.io/library/busybox:latest\n", "\xff:x", "docker.io/" + strings.Repeat("x", 256) + ":latest",
-		"docker.io/library/" + hex, hex, hex[:12], im.Digest.String(), "@", "@" + hex, "@sha256:", "@sha256:" + hex[1:], "@sha256:../../x", "@@" + im.Digest.String(),
-		"docker.io/library/busybox@sha256:" + hex[1:], "docker.io/library/busybox@md5:d41d8cd98f00b204e9800998ecf8427e", "user:password@registry.example/a:b",
-		"moby-dangling@" + im.Digest.String(), "docker.io/library/a__.b:x",
-	} {
-		if _, err := w.Move(t.Context(), store.Move{Name: name, To: im}); !invalid(err) {
-			t.Errorf("Move of %q: %v; want %v", name, err, errdefs.ErrInvalidArgument)
-		}
-		if _, err := w.Move(t.Context(), store.Move{Name: alpine, To: im}, store.Move{Name: name}); !invalid(err) {
-			t.Errorf("removal of %q: %v; want %v", name, err, errdefs.ErrInvalidArgument)
-		}
-		w.view(t, func(r store.NameReader) {
-			if rec, err := r.Get(name); !invalid(err) && !errdefs.IsNotFound(err) {
-				t.Errorf("Get of %q: %+v, %v", name, rec, err)
-			}
-		})
-	}
-	w.wantNames(t, map[string]digest.Digest{})
-	for _, name := range []string{
-		busybox, debian, "docker.io/library/a__b:x", "localhost/a:b", "[::1]:5000/a:b", "docker.io/library/busybox@" + im.Digest.String(),
-		"docker.io/" + strings.Repeat("x/", 100) + "x:" + strings.Repeat("_", 128), "127.0.0.1:5000/a/b/c:0", "docker.io/library/x:CON",
-	} {
-		w.move(t, store.Move{Name: name, To: im})
-		if r := w.record(t, name); r.Name != name {
-			t.Errorf("Get of %q: %q", name, r.Name)
 		}
 	}
 }
