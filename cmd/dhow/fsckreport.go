@@ -49,11 +49,10 @@ func newCheckReport(location string, r embedded.Report, known func(digest.Digest
 		Location: location, Sound: r.Sound(), Blobs: r.Blobs, Bytes: r.Bytes, Names: r.Names,
 		Findings: []checkFinding{}, Lacking: []lackingName{},
 	}
-	journal := slices.ContainsFunc(r.Findings, func(f embedded.Finding) bool { return f.Problem == embedded.BadJournal })
 	for _, f := range r.Findings {
 		found := checkFinding{Problem: f.Problem, What: f.What, Error: f.Err.Error(), Repaired: f.Repaired}
 		if f.Repaired {
-			found.Done, found.Lost = repairs(f, journal, known)
+			found.Done, found.Lost = repairs(f, r, known)
 		}
 		c.damaged = c.damaged || f.Problem == embedded.BadBlob && !f.Repaired && errdefs.IsDataLoss(f.Err)
 		c.Findings = append(c.Findings, found)
@@ -61,14 +60,13 @@ func newCheckReport(location string, r embedded.Report, known func(digest.Digest
 	return c
 }
 
-// repairs says what a repair did about a finding, and whether that is a loss. The database
-// is made anew without loss if the journal is not damaged too.
-func repairs(f embedded.Finding, journal bool, known func(digest.Digest) bool) (done string, lost bool) { //nolint:revive // what else was found
+// repairs says what a repair did about a finding of a report, and whether that is a loss.
+func repairs(f embedded.Finding, of embedded.Report, known func(digest.Digest) bool) (done string, lost bool) {
 	switch f.Problem {
 	case embedded.BadFormat, embedded.BadJournal:
 		return "written anew", false
 	case embedded.BadDatabase:
-		if journal {
+		if slices.ContainsFunc(of.Findings, func(f embedded.Finding) bool { return f.Problem == embedded.BadJournal }) {
 			return "set aside, and made anew of what is left: names may be lost", true
 		}
 		return "set aside, and made anew", false

@@ -70,9 +70,14 @@ func (a *app) gc(ctx context.Context, f outputFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	return a.collect(ctx, s, f)
+}
+
+// collect collects, and tells what was freed, before an error too.
+func (a *app) collect(ctx context.Context, gc store.GC, f outputFlags) error {
 	shown := f.status(a)
-	steps := collector{GC: s, shown: shown}
-	_, err = store.Collect(ctx, &steps)
+	steps := collector{GC: gc, shown: shown}
+	_, err := store.Collect(ctx, &steps)
 	err = errors.Join(err, shown.Close())
 	c := steps.sum
 	if f.json {

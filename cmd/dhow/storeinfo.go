@@ -31,22 +31,27 @@ func (a *app) storeCommand() *cobra.Command {
 	return cmd
 }
 
+// storeInfoFlags are the flags of store info.
+type storeInfoFlags struct {
+	json bool
+}
+
 // storeInfoCommand makes the command that tells about the local store.
 func (a *app) storeInfoCommand() *cobra.Command {
-	var asJSON bool
+	var f storeInfoFlags
 	cmd := &cobra.Command{
 		Use:   "info",
 		Short: "Tell about the local store: where it is, its state, and how much it has",
 		Long: "Tell where the local store is, whether it can be read and written, and how much is in\n" +
 			"it. Whether blobs have their bytes is not looked at: dhow fsck does that.",
 		Args: args(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.storeInfo(cmd.Context(), asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.storeInfo(cmd.Context(), f) },
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
 }
 
-func (a *app) storeInfo(ctx context.Context, asJSON bool) (err error) { //nolint:revive // a flag
+func (a *app) storeInfo(ctx context.Context, f storeInfoFlags) (err error) {
 	s, err := a.openStore(ctx, storeLook)
 	if err != nil {
 		return err
@@ -60,7 +65,7 @@ func (a *app) storeInfo(ctx context.Context, asJSON bool) (err error) { //nolint
 	if err != nil {
 		return err
 	}
-	if asJSON {
+	if f.json {
 		return a.writeJSON(info)
 	}
 	return a.write(func(w io.Writer) error { return text.Table(w, infoRows(info)) })
