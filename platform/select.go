@@ -32,7 +32,7 @@ func Select(op Operation, asked *ocispec.Platform, entries []ocispec.Descriptor,
 	if err != nil {
 		return nil, err
 	}
-	asked = r.orHost(asked)
+	asked = r.orHost(asked, opts)
 	m, err := r.matcher(asked, opts)
 	if err != nil {
 		return nil, err

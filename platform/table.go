@@ -33,6 +33,16 @@ type Options struct {
 	// PreferGzip lets CopyOne prefer the gzip instance where a zstd instance of
 	// the same rank stands beside it. Without it zstd is preferred.
 	PreferGzip bool
+	// Host is what this machine is taken for where no platform is asked for; nil is
+	// Host().
+	Host *ocispec.Platform
+}
+
+func (o Options) host() ocispec.Platform {
+	if o.Host != nil {
+		return *o.Host
+	}
+	return Host()
 }
 
 // rule is one row of the table.
@@ -105,13 +115,13 @@ func Matcher(op Operation, asked *ocispec.Platform, opts Options) (platforms.Mat
 	if err != nil {
 		return nil, err
 	}
-	return r.matcher(r.orHost(asked), opts)
+	return r.matcher(r.orHost(asked, opts), opts)
 }
 
 // orHost is what is asked for when asking for nothing means Host.
-func (r rule) orHost(asked *ocispec.Platform) *ocispec.Platform {
+func (r rule) orHost(asked *ocispec.Platform, opts Options) *ocispec.Platform {
 	if asked == nil && r.unasked == asHost {
-		host := Host()
+		host := opts.host()
 		return &host
 	}
 	return asked
@@ -124,7 +134,7 @@ func (r rule) matcher(asked *ocispec.Platform, opts Options) (platforms.MatchCom
 	case asked != nil:
 		return r.asked(canonical(*asked), opts), nil
 	case r.unasked == anyHostFirst:
-		return anything{prefer: only(canonical(Host()))}, nil
+		return anything{prefer: only(canonical(opts.host()))}, nil
 	case r.unasked == anyEntry:
 		return anything{prefer: platforms.All}, nil
 	default:
