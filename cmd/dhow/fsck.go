@@ -97,6 +97,10 @@ func (a *app) check(ctx context.Context, s *embedded.Store, f fsckFlags) (checkR
 	return r, err
 }
 
+// recoveredLease begins the IDs of the leases by which a repair holds blobs that have lost
+// their records: see embedded.Store.Check.
+const recoveredLease = "recovered "
+
 // recovered counts the blobs that repairs have found without a record, and hold for a
 // while.
 func recovered(ctx context.Context, leases store.Leases) (int, error) {
@@ -106,7 +110,7 @@ func recovered(ctx context.Context, leases store.Leases) (int, error) {
 	}
 	n := 0
 	for _, l := range all {
-		if !strings.HasPrefix(l.ID, embedded.RecoveredLease) {
+		if !strings.HasPrefix(l.ID, recoveredLease) {
 			continue
 		}
 		held, err := leases.Held(ctx, l.ID)
