@@ -94,6 +94,9 @@ func (b *batch) forget(w *wanted) error {
 	case written:
 		return w.ingest.Close()
 	case placed: // no name could move to it, so it was not to be seen
+		if b.s.failing.Load() != nil {
+			return nil // a record may know it after all, as the next Open sees; else it is swept
+		}
 		return b.s.files.Trash([]digest.Digest{w.digest})
 	}
 	return nil
