@@ -3,6 +3,7 @@ package crashtest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -69,11 +70,8 @@ func runWriter() int {
 		return exitFailed
 	}
 	w.c = newContents(w.Seed)
-	if err := w.open(); err != nil {
-		if err = w.open(); err != nil { // as a command that is repeated
-			w.say(lineFailed, -1, -1, err.Error())
-			return exitFailed
-		}
+	if !w.openAgain() {
+		return exitFailed
 	}
 	w.say(lineOpened, 0, 0, "")
 	n := w.Lanes
@@ -96,14 +94,19 @@ func runWriter() int {
 	return code
 }
 
-func (w *writer) open() (err error) {
-	w.store, err = embedded.Open(context.Background(), w.Dir, embedded.Options{})
-	if err == nil {
-		if err = w.store.Degraded(); err != nil {
-			w.say(lineFailed, -1, -1, err.Error())
+// openAgain opens the store, as a command that is repeated until it works.
+func (w *writer) openAgain() (ok bool) {
+	for range attempts {
+		s, err := embedded.Open(context.Background(), w.Dir, embedded.Options{})
+		if err == nil {
+			if w.store, err = s, s.Degraded(); err == nil {
+				return true
+			}
+			err = errors.Join(err, s.Close())
 		}
+		w.say(lineFailed, -1, -1, err.Error())
 	}
-	return err
+	return false
 }
 
 // say writes a line, once more if that fails.
@@ -162,13 +165,9 @@ func (w *writer) reopen() (ok bool) {
 	if err := w.store.Close(); err != nil {
 		w.say(lineFailed, -1, -1, err.Error())
 	}
-	for range attempts {
-		err := w.open()
-		if err == nil {
-			w.say(lineAgain, 0, 0, "")
-			return true
-		}
-		w.say(lineFailed, -1, -1, err.Error())
+	if !w.openAgain() {
+		return false
 	}
-	return false
+	w.say(lineAgain, 0, 0, "")
+	return true
 }
