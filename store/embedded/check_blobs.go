@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/store"
-	"github.com/dhowhq/dhow/store/embedded/internal/blobfile"
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
 	"github.com/dhowhq/dhow/store/embedded/internal/codec"
 )
@@ -36,25 +36,24 @@ func (c *checker) blobs(ctx context.Context) error {
 			}
 		}
 		if len(digests) < walked {
-			return c.repairLeaks()
+			return nil
 		}
 	}
 }
 
 // blob checks one blob. Its error is one of the checking.
 func (c *checker) blob(ctx context.Context, d digest.Digest, b catalog.Blob) error {
-	if err := ctx.Err(); err != nil {
+	if err := c.step(ctx); err != nil {
 		return err
 	}
 	c.report.Blobs++
-	c.progress()
 	data, err := c.content(ctx, d, b)
-	switch {
-	case errdefs.IsDataLoss(err) || errdefs.IsNotFound(err):
-		c.bad[d] = err
+	if unusable(err) {
+		c.bad[d] = true
 		c.found(BadBlob, string(d), err)
-		return c.repairBlob(d, b)
-	case err != nil:
+		return c.repaired(func() error { return c.repairBlob(d, b) })
+	}
+	if err != nil {
 		return err
 	}
 	if b.File() && !c.opts.Quick {
@@ -63,41 +62,49 @@ func (c *checker) blob(ctx context.Context, d digest.Digest, b catalog.Blob) err
 	return c.facts(ctx, d, b, data)
 }
 
-// content checks the bytes of a blob, and returns them if they are in the database.
+// unusable reports whether an error says that a blob is damaged or missing, or that
+// something else is in its place or in the place of a directory above.
+func unusable(err error) bool {
+	return errdefs.IsDataLoss(err) && !catalog.IsDamaged(err) || errdefs.IsNotFound(err) ||
+		errdefs.IsFailedPrecondition(err) || errdefs.IsPermissionDenied(err)
+}
+
+// content checks the bytes of a blob, and returns them if they are in the database. Those
+// that are damaged there may be in what is left of a damaged journal.
 func (c *checker) content(ctx context.Context, d digest.Digest, b catalog.Blob) ([]byte, error) {
-	if b.File() {
-		if c.opts.Quick {
-			return nil, c.s.checkFile(d, b.Size)
-		}
-		c.report.Bytes += b.Size
-		return nil, c.s.files.Verify(ctx, d, b.Size)
+	if b.File() && c.opts.Quick {
+		return nil, c.s.checkFile(d, b.Size)
 	}
 	c.report.Bytes += b.Size
-	data, err := inline(c.truth, d, b)
-	if errdefs.IsDataLoss(err) && c.truth != c.want {
-		var other catalog.Blob
-		if c.want.View(func(tx *catalog.Tx) (err error) { other, err = tx.Blob(d); return err }) != nil || other.File() {
-			return nil, err
-		}
-		good, otherErr := inline(c.want, d, other)
-		if otherErr != nil {
-			return nil, err
-		}
-		c.found(BadRecord, string(d), err)
-		return good, c.repairInline(d, b, good)
+	if b.File() {
+		return nil, c.s.files.Verify(ctx, d, b.Size)
 	}
-	return data, err
+	data, err := inline(c.truth, d)
+	if !errdefs.IsDataLoss(err) || catalog.IsDamaged(err) || !slices.Contains(c.made, c.logged) {
+		return data, err
+	}
+	data, loggedErr := inline(c.logged, d)
+	if loggedErr != nil {
+		return nil, err
+	}
+	c.found(BadRecord, string(d), err)
+	return data, c.repaired(func() error {
+		return c.repair(catalog.PutBlob{Digest: d, Created: b.Created, Number: b.Number, Size: b.Size, Bytes: data})
+	})
 }
 
 // inline returns the bytes of a blob that a database has.
-func inline(db *catalog.DB, d digest.Digest, b catalog.Blob) (data []byte, err error) {
-	err = db.View(func(tx *catalog.Tx) (err error) {
-		data, err = tx.Bytes(b)
+func inline(db *catalog.DB, d digest.Digest) (data []byte, err error) {
+	err = db.View(func(tx *catalog.Tx) error {
+		b, err := tx.Blob(d)
+		if err == nil {
+			data, err = tx.Bytes(b)
+		}
+		if err == nil && (b.File() || int64(len(data)) != b.Size || d.Algorithm().FromBytes(data) != d) {
+			err = fmt.Errorf("its bytes in the database are damaged: %w", errdefs.ErrDataLoss)
+		}
 		return err
 	})
-	if err == nil && (int64(len(data)) != b.Size || d.Algorithm().FromBytes(data) != d) {
-		err = fmt.Errorf("its bytes in the database are damaged: %w", errdefs.ErrDataLoss)
-	}
 	return data, err
 }
 
@@ -126,19 +133,21 @@ func (c *checker) facts(ctx context.Context, d digest.Digest, b catalog.Blob, da
 		k = document
 	}
 	right, err := c.s.derive(data, k, ocispec.Descriptor{MediaType: noted.MediaType, Digest: d, Size: b.Size})
-	if err == nil && bytes.Equal(codec.AppendFacts(nil, *right), stored) {
-		return nil
-	}
 	if err != nil {
 		// It was accepted once, with other limits maybe: what was noted then is kept.
 		c.s.log.Warn("a document cannot be read any more", "digest", d, "error", err)
 		return nil
 	}
+	if bytes.Equal(codec.AppendFacts(nil, *right), stored) {
+		return nil
+	}
 	c.found(BadFacts, string(d), fmt.Errorf("its facts are not what its bytes say: %w", errdefs.ErrDataLoss))
-	return c.repairFacts(d, *right)
+	return c.repaired(func() error {
+		return c.s.direct(func(tx *catalog.Tx) error { return tx.ReplaceFacts(d, *right) })
+	})
 }
 
-// names checks that all records have their targets.
+// names checks that there is a record of the target of each name.
 func (c *checker) names(ctx context.Context) error {
 	for after := ""; ; {
 		var records []store.Record
@@ -146,7 +155,7 @@ func (c *checker) names(ctx context.Context) error {
 		err := c.truth.View(func(tx *catalog.Tx) (err error) {
 			records, err = tx.List(after, walked)
 			for _, r := range records {
-				if err := c.target(tx, r); err != nil {
+				if _, err := tx.Blob(r.Target.Digest); err != nil {
 					lost[r.Key()] = err
 				}
 			}
@@ -159,35 +168,26 @@ func (c *checker) names(ctx context.Context) error {
 			after = r.Key()
 			c.report.Names++
 			if err := lost[after]; err != nil {
-				c.found(BadName, after, err)
-				if err := c.repairName(after); err != nil {
+				c.found(BadName, after, fmt.Errorf("its target is not there: %w", err))
+				if err := c.repaired(func() error { return c.repair(catalog.DropName{Key: after}) }); err != nil {
 					return err
 				}
 			}
 		}
-		if len(records) < walked {
-			return ctx.Err()
+		if err := c.step(ctx); err != nil || len(records) < walked {
+			return err
 		}
 	}
 }
 
-// target says what is wrong with what a record points at.
-func (c *checker) target(tx *catalog.Tx, r store.Record) error {
-	d := r.Target.Digest
-	if err := c.bad[d]; err != nil {
-		return fmt.Errorf("its target %s is damaged: %w", d, err)
+// unknown looks for what is in the places of blobs that no record knows.
+func (c *checker) unknown(ctx context.Context) error {
+	if err := c.plantedBlobs(); err != nil {
+		return err
 	}
-	if _, err := tx.Blob(d); err != nil {
-		return fmt.Errorf("its target is not there: %w", err)
-	}
-	return nil
-}
-
-// strays looks for what no record knows.
-func (c *checker) strays(ctx context.Context) error {
-	err := c.s.files.Walk(ctx, "", func(d digest.Digest, size int64) error {
-		if c.bad[d] != nil {
-			return nil
+	return c.s.files.Walk(ctx, "", func(d digest.Digest, size int64) error {
+		if err := c.step(ctx); err != nil {
+			return err
 		}
 		var b catalog.Blob
 		err := c.truth.View(func(tx *catalog.Tx) (err error) {
@@ -202,24 +202,14 @@ func (c *checker) strays(ctx context.Context) error {
 		}
 		defer c.s.uses.collected(d)
 		c.found(Stray, string(d), fmt.Errorf("no record knows its file: %w", errdefs.ErrNotFound))
-		if err == nil || !c.lost {
-			return c.removeStray(d)
-		}
-		return c.recover(ctx, d, size)
+		return c.repaired(func() error {
+			if err != nil && c.lost() && c.s.files.Verify(ctx, d, size) == nil {
+				return c.recover(ctx, d, size)
+			}
+			return c.s.files.Trash([]digest.Digest{d})
+		})
 	})
-	if err != nil {
-		return err
-	}
-	var others []blobfile.Stray
-	err = c.s.files.Strays(ctx, func(s blobfile.Stray) error { others = append(others, s); return nil })
-	if err != nil {
-		return err
-	}
-	for _, o := range others {
-		err := c.repairOther(o)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
+
+// lost reports whether records may be lost, since both database and journal were damaged.
+func (c *checker) lost() bool { return c.dbErr != nil && c.journalBad }

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -10,111 +9,152 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
+	"github.com/dhowhq/dhow/store/embedded/internal/journal"
 )
 
-// at is the directory in which a database is made for the check.
-func (c *checker) at() *os.Root {
-	if c.s.temporary != nil {
-		return c.s.temporary
-	}
-	return c.s.root
-}
-
-// records checks the database against the journal, and finds out what to believe.
+// records checks database and journal, and finds out what to believe.
 func (c *checker) records(ctx context.Context) error {
-	if c.s.opts.ReadOnly {
-		if _, err := c.s.openTemporary(); err != nil {
+	if c.dbErr = c.readable(ctx); ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if c.dbErr != nil {
+		c.found(BadDatabase, databaseName, c.dbErr)
+	}
+	if err := c.s.inScratch(checkName, c.opts.Repair, func(at *os.Root) error { return c.journal(ctx, at) }); err != nil {
+		return err
+	}
+	c.want = c.logged
+	if c.dbErr != nil {
+		c.truth = c.want
+		return nil
+	}
+	if c.journalBad {
+		if err := c.rederive(ctx); err != nil {
 			return err
 		}
 	}
-	if err := c.s.remove(c.at(), checkName); err != nil {
-		return err
-	}
-	var err error
-	c.want, err = c.s.rebuild(ctx, c.at(), checkName, func(what error) {
-		c.journalBad = true
-		c.found(BadJournal, journalName, what)
-	})
-	if err != nil {
-		return err
-	}
-	if err := c.want.View(func(tx *catalog.Tx) error {
-		state, err := tx.State()
-		c.journalEnd = state.Journal
-		return err
-	}); err != nil {
-		return err
-	}
-	c.database(ctx)
 	c.truth = c.s.catalog.Load()
-	c.lost = c.journalBad && c.dbErr != nil
-	if c.rebuilds() {
+	if err := c.truth.View(func(tx *catalog.Tx) error { return c.compare(ctx, tx) }); err != nil {
+		return err
+	}
+	if c.recordsBad {
 		c.truth = c.want
 	}
-	return ctx.Err()
+	return nil
 }
 
 // rebuilds reports whether the database is to be made anew.
 func (c *checker) rebuilds() bool { return c.dbErr != nil || c.recordsBad }
 
-// database checks the database, as far as it can be read.
-func (c *checker) database(ctx context.Context) {
-	live := c.s.catalog.Load()
+// readable reads the pages and records of the database, and returns why it cannot be read.
+func (c *checker) readable(ctx context.Context) error {
 	if c.s.scratch != nil {
-		c.dbErr = c.s.scratch
-	} else if c.dbErr = live.CheckPages(); c.dbErr != nil {
-		c.unsound = true
-	} else {
-		c.dbErr = live.View(func(tx *catalog.Tx) error { return c.checkDatabase(ctx, tx) })
+		return c.s.scratch
 	}
-	if c.dbErr != nil && ctx.Err() == nil {
-		c.found(BadDatabase, databaseName, c.dbErr)
+	live := c.s.catalog.Load()
+	if err := live.CheckPages(ctx); err != nil {
+		return err
 	}
+	err := live.View(func(tx *catalog.Tx) (err error) {
+		c.state, err = tx.State()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.export(ctx, live, func([]byte) error { return nil })
 }
 
-func (c *checker) checkDatabase(ctx context.Context, tx *catalog.Tx) error {
-	state, err := tx.State()
-	if err != nil {
-		return err
-	}
-	if state.Journal != c.journalEnd && !c.journalBad {
-		c.journalBad = true
-		c.found(BadJournal, journalName, fmt.Errorf("it ends before %s, the database has it up to %s: %w", c.journalEnd, state.Journal, errdefs.ErrDataLoss))
-	}
+// export calls f with the changes that make what a database has.
+func (c *checker) export(ctx context.Context, db *catalog.DB, f func(log []byte) error) error {
 	var from catalog.Cursor
 	for more := true; more; {
-		if _, more, err = tx.Export(&from, stepBytes); err != nil {
+		var log []byte
+		err := db.View(func(tx *catalog.Tx) (err error) {
+			log, more, err = tx.Export(&from, stepBytes/16)
 			return err
+		})
+		if err == nil && len(log) > 0 {
+			err = f(log)
 		}
-		if err := ctx.Err(); err != nil {
+		if err == nil {
+			err = c.step(ctx)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if c.journalBad {
-		// There is nothing to compare with, but the pages are looked at all the same.
-		err = tx.Compare(tx, func(catalog.Difference) error { return nil })
-	} else {
-		err = c.want.View(func(want *catalog.Tx) error {
-			return tx.Compare(want, func(d catalog.Difference) error {
-				c.recordsBad = true
-				c.found(BadRecord, d.Record, fmt.Errorf("its %s is %s: %w", d.Bucket, d.What, errdefs.ErrDataLoss))
-				return ctx.Err()
-			})
-		})
+	return nil
+}
+
+// journal checks the journal, by making a database of it.
+func (c *checker) journal(ctx context.Context, at *os.Root) error {
+	c.at, c.journalBad = at, false
+	var damage []error
+	var until journal.Position // what comes after it is not in the database yet
+	if c.dbErr == nil {
+		until = c.state.Journal
+	}
+	start, end, err := journal.Position{}, journal.Position{}, error(nil)
+	c.logged, start, end, err = c.s.rebuild(ctx, at, checkName, until, func(what error) { damage = append(damage, what) })
+	if err != nil {
+		return err
+	}
+	c.made, c.journalEnd = append(c.made, c.logged), end
+	switch {
+	case len(damage) > 0:
+	case c.dbErr == nil && (end.Sequence < until.Sequence || start.Segment > until.Segment):
+		damage = append(damage, fmt.Errorf("it goes from %s to %s, the database has it up to %s: %w", start, end, until, errdefs.ErrDataLoss))
+	case c.dbErr != nil && c.s.journalAt != nil:
+		torn, err := journal.Torn(c.s.journalAt, end)
+		if err != nil {
+			return err
+		}
+		if torn > 0 {
+			damage = append(damage, fmt.Errorf("its last %d bytes are no entry, and the database does not know which: %w", torn, errdefs.ErrDataLoss))
+		}
+	}
+	c.journalBad = len(damage) > 0
+	for _, what := range damage {
+		c.found(BadJournal, journalName, what)
+	}
+	return nil
+}
+
+// rederive makes a database of the records of the one that there is, whose index follows
+// from them: a damaged journal cannot say what it should be.
+func (c *checker) rederive(ctx context.Context) error {
+	if err := c.s.remove(c.at, indexName); err != nil {
+		return err
+	}
+	db, err := catalog.Create(c.at, indexName, catalog.Scratch)
+	if err != nil {
+		return err
+	}
+	c.made, c.want = append(c.made, db), db
+	r := replayer{db: db}
+	defer r.end()
+	err = c.export(ctx, c.s.catalog.Load(), func(log []byte) error { return r.entry(c.state.Journal, log) })
+	if err == nil {
+		err = r.commit(c.state.Journal)
 	}
 	if err != nil {
 		return err
 	}
-	if err := tx.Leaks(func(d digest.Digest) { c.leaks = append(c.leaks, d) }); err != nil {
+	return finishScratch(db, c.state.Journal)
+}
+
+// compare compares the database with what it should be.
+func (c *checker) compare(ctx context.Context, tx *catalog.Tx) error {
+	err := c.want.View(func(want *catalog.Tx) error {
+		return tx.Compare(ctx, want, func(d catalog.Difference) error {
+			c.recordsBad = true
+			c.found(BadRecord, d.Record, fmt.Errorf("its %s is %s: %w", d.Bucket, d.What, errdefs.ErrDataLoss))
+			return c.step(ctx)
+		})
+	})
+	if err != nil || c.recordsBad {
 		return err
 	}
-	// All pages can be read, so that the library can, which does so elsewhere.
-	var problems []error
-	if err := tx.Check(func(problem error) { problems = append(problems, problem) }); err != nil {
-		return err
-	}
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("its pages are not sound: %w: %w", err, errdefs.ErrDataLoss)
-	}
-	return nil
+	return tx.Leaks(ctx, func(d digest.Digest) { c.leaks = append(c.leaks, d) })
 }

@@ -185,7 +185,7 @@ func (s *Store) commit(tx *catalog.Tx) error {
 		return err
 	}
 	if !s.commits.wrote {
-		state.Epoch, state.Boot, state.Clean = s.epoch, s.boot, false
+		state.Epoch, state.Boot, state.Clean = s.epoch.Load(), s.boot, false
 	}
 	logged := len(tx.Log()) > 0
 	if logged {

@@ -36,7 +36,21 @@ func sampled(t *testing.T) (dir string, src *source, want map[string]string) {
 func copyOf(t *testing.T, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "copy")
-	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+	err := os.CopyFS(to, os.DirFS(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(to, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := fs.FileMode(0o600) // which CopyFS does not keep
+		if entry.IsDir() {
+			mode = 0o700
+		}
+		return os.Chmod(path, mode)
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return to

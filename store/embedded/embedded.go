@@ -76,7 +76,7 @@ type Store struct {
 	unlock func() error
 	files  *blobfile.Dir
 	boot   string
-	epoch  uint64 // in which files are believed that were verified
+	epoch  atomic.Uint64 // in which files are believed that were verified
 
 	catalog atomic.Pointer[catalog.DB]
 	refusal atomic.Pointer[error] // why nothing can be written; nil: it can

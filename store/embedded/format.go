@@ -22,6 +22,7 @@ const (
 	// that is being checked.
 	scratchName = "scratch.db"
 	checkName   = "check.db"
+	indexName   = "index.db"
 )
 
 const (

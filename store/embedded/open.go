@@ -105,7 +105,7 @@ func makeRoot(dir string) error {
 
 // ours are the names in a store's directory; the last one file systems have at their top.
 var ours = []string{
-	lockName, formatName, formatName + ".new", databaseName, journalName, scratchName, checkName,
+	lockName, formatName, formatName + ".new", databaseName, journalName, scratchName, checkName, indexName,
 	"blobs", "ingest", "trash", "bad", "lost+found",
 }
 
@@ -128,8 +128,9 @@ func checkEntries(root *os.Root) error {
 
 // openRecords opens database and journal, and makes them in a new store.
 func (s *Store) openRecords(ctx context.Context, formatErr error) error {
-	if err := s.openJournalDir(); err != nil {
-		return err
+	journalErr := s.openJournalDir()
+	if journalErr != nil && !errdefs.IsInvalidArgument(journalErr) && !errdefs.IsNotFound(journalErr) {
+		return journalErr
 	}
 	db, dbErr := catalog.Open(s.root, databaseName, s.mode())
 	if dbErr == nil {
@@ -137,23 +138,22 @@ func (s *Store) openRecords(ctx context.Context, formatErr error) error {
 	} else if !errdefs.IsNotFound(dbErr) && !errdefs.IsDataLoss(dbErr) && !errdefs.IsInvalidArgument(dbErr) {
 		return dbErr
 	}
-	if formatErr == nil && dbErr == nil && s.journalAt != nil {
+	if formatErr == nil && dbErr == nil && journalErr == nil {
 		return s.resume(ctx)
 	}
-	used := formatErr == nil // which is written when all else is there
-	if !used {
-		var err error
-		if used, err = s.used(ctx); err != nil {
-			return err
-		}
+	used, err := s.used(ctx, formatErr)
+	if err != nil {
+		return err
 	}
 	switch {
 	case !used && s.opts.ReadOnly:
 		return fmt.Errorf("there is no store: %w", errdefs.ErrNotFound)
+	case !used && journalErr != nil:
+		return journalErr
 	case !used:
 		return s.create()
 	}
-	s.degrade(errors.Join(formatErr, dbErr))
+	s.degrade(errors.Join(formatErr, dbErr, journalErr))
 	if dbErr == nil {
 		return nil
 	}
@@ -168,21 +168,34 @@ func (s *Store) mode() catalog.Mode {
 	return catalog.ReadWrite
 }
 
+// openJournalDir opens the directory of the journal. Something else in its place is
+// ErrInvalidArgument.
 func (s *Store) openJournalDir() (err error) {
 	if s.opts.ReadOnly {
 		s.journalAt, err = rootfile.OpenDir(s.root, journalName)
-		if errdefs.IsNotFound(err) {
-			return nil
-		}
 		return err
 	}
 	s.journalAt, err = files.Mkdir(s.root, journalName)
 	return err
 }
 
+// remakeJournalDir makes the directory of the journal in the place of something else.
+func (s *Store) remakeJournalDir() error {
+	if err := s.setAside(journalName); err != nil {
+		return err
+	}
+	if err := s.openJournalDir(); err != nil {
+		return err
+	}
+	return files.SyncDir(s.root)
+}
+
 // used reports whether there is anything in the store. What is left of a store whose
-// making was interrupted is nothing.
-func (s *Store) used(ctx context.Context) (bool, error) {
+// making was interrupted is nothing: its format comes last.
+func (s *Store) used(ctx context.Context, formatErr error) (bool, error) {
+	if formatErr == nil {
+		return true, nil
+	}
 	there := errors.New("something is there")
 	err := s.files.Walk(ctx, "", func(digest.Digest, int64) error { return there })
 	if err == nil && s.catalog.Load() != nil {
@@ -241,13 +254,13 @@ func (s *Store) create() (err error) {
 		return err
 	}
 	s.catalog.Store(db)
-	s.epoch = 1
+	s.epoch.Store(1)
 	tx, err := db.Update()
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	tx.SetState(catalog.State{Journal: s.journal.Next(), Epoch: s.epoch, Boot: s.boot, Clean: true})
+	tx.SetState(catalog.State{Journal: s.journal.Next(), Epoch: s.epoch.Load(), Boot: s.boot, Clean: true})
 	if err := tx.Commit(); err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func (p *publication) blob(tx *catalog.Tx, w *wanted, now time.Time) error {
 		if data, small := w.ingest.Bytes(); small {
 			put.Bytes, put.Number = data, tx.NextBytes()
 		} else {
-			if err := tx.SetVerified(w.digest, p.b.s.epoch); err != nil {
+			if err := tx.SetVerified(w.digest, p.b.s.epoch.Load()); err != nil {
 				return err
 			}
 		}
@@ -108,7 +108,7 @@ func (p *publication) blob(tx *catalog.Tx, w *wanted, now time.Time) error {
 		return fmt.Errorf("blob %s is not there any more: %w", w.digest, errdefs.ErrNotFound)
 	}
 	if w.verified {
-		if err := tx.SetVerified(w.digest, p.b.s.epoch); err != nil {
+		if err := tx.SetVerified(w.digest, p.b.s.epoch.Load()); err != nil {
 			return err
 		}
 	}

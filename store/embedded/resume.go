@@ -22,23 +22,15 @@ func (s *Store) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.epoch = state.Epoch
+	s.epoch.Store(state.Epoch)
 	s.sweep = state.Sweep || !state.Clean
 	if !state.Clean || s.boot == "" || s.boot != state.Boot {
-		s.epoch++
+		s.epoch.Add(1)
 	}
 	if s.opts.ReadOnly {
 		return nil
 	}
-	r := replayer{db: s.catalog.Load(), state: state}
-	end, err := journal.Read(ctx, s.journalAt, state.Journal, journal.Visitor{Entry: r.entry})
-	if err == nil {
-		err = r.commit(end)
-	}
-	if err == nil {
-		s.journal, err = journal.Open(s.journalAt, end)
-	}
-	r.end()
+	err = s.replay(ctx)
 	switch {
 	case errdefs.IsDataLoss(err) || errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err):
 		s.degrade(err)
@@ -46,13 +38,36 @@ func (s *Store) resume(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	if r.entries > 0 {
-		s.log.Info("applied what a crash has left in the journal", "entries", r.entries)
-	}
 	if err := journal.Tidy(s.journalAt); err != nil {
 		s.log.Warn("removing what is left of an old journal", "error", err)
 	}
 	return s.sizeJournal()
+}
+
+// replay applies what the journal has and the database has not, and has the journal be
+// written to from there on.
+func (s *Store) replay(ctx context.Context) error {
+	r := replayer{db: s.catalog.Load()}
+	defer r.end()
+	var state catalog.State
+	err := r.db.View(func(tx *catalog.Tx) (err error) {
+		state, err = tx.State()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	end, err := journal.Read(ctx, s.journalAt, state.Journal, journal.Visitor{Entry: r.entry})
+	if err == nil {
+		err = r.commit(end)
+	}
+	if err == nil {
+		s.journal, err = journal.Open(s.journalAt, end)
+	}
+	if err == nil && r.entries > 0 {
+		s.log.Info("applied what a crash has left in the journal", "entries", r.entries)
+	}
+	return err
 }
 
 // sizeJournal notes how large the journal is before the segment that is written to.
@@ -65,7 +80,6 @@ func (s *Store) sizeJournal() error {
 // replayer applies entries of a journal to a database, many in one transaction.
 type replayer struct {
 	db      *catalog.DB
-	state   catalog.State
 	tx      *catalog.Tx
 	bytes   int // in the transaction
 	entries int
@@ -78,16 +92,19 @@ func (r *replayer) entry(at journal.Position, payload []byte) error {
 			return err
 		}
 	}
-	if r.tx == nil {
-		tx, err := r.db.Update()
-		if err != nil {
-			return err
-		}
-		r.tx = tx
+	if err := r.begin(); err != nil {
+		return err
 	}
 	r.entries++
 	r.bytes += len(payload)
 	return r.tx.Replay(payload)
+}
+
+func (r *replayer) begin() (err error) {
+	if r.tx == nil {
+		r.tx, err = r.db.Update()
+	}
+	return err
 }
 
 // commit makes durable what was applied, which is all before a position.

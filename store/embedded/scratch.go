@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
@@ -16,25 +17,38 @@ import (
 // openScratch makes a database of the journal for the time that the store is open, so
 // that it can be read though its own database is damaged.
 func (s *Store) openScratch(ctx context.Context) error {
-	at := s.root
-	err := s.removeScratch(at)
-	if err == nil && s.opts.ReadOnly {
-		err = errdefs.ErrPermissionDenied
-	}
-	var db *catalog.DB
-	if err == nil {
-		db, err = s.rebuild(ctx, at, scratchName, nil)
-	}
-	if errdefs.IsPermissionDenied(err) || files.IsReadOnly(err) || errdefs.IsResourceExhausted(err) {
-		if at, err = s.openTemporary(); err == nil {
-			db, err = s.rebuild(ctx, at, scratchName, nil)
+	return s.inScratch(scratchName, false, func(at *os.Root) error {
+		db, _, _, err := s.rebuild(ctx, at, scratchName, journal.Position{}, func(what error) {
+			s.log.Error("reading the journal", "error", what)
+		})
+		if err == nil {
+			s.catalog.Store(db)
 		}
+		return err
+	})
+}
+
+// inScratch calls build with a directory in which to make a database of that name, which
+// is not there: the store's, or if that cannot be written to, and need not be, one
+// outside of it.
+func (s *Store) inScratch(name string, stay bool, build func(at *os.Root) error) error {
+	err := error(errdefs.ErrPermissionDenied)
+	if !s.opts.ReadOnly {
+		if err = s.remove(s.root, name); err == nil {
+			err = build(s.root)
+		}
+	}
+	if stay || !errdefs.IsPermissionDenied(err) && !files.IsReadOnly(err) && !errdefs.IsResourceExhausted(err) {
+		return err
+	}
+	at, err := s.openTemporary()
+	if err == nil {
+		err = s.remove(at, name)
 	}
 	if err != nil {
 		return err
 	}
-	s.catalog.Store(db)
-	return nil
+	return build(at)
 }
 
 // openTemporary opens a directory outside of the store, for a scratch database of one
@@ -55,15 +69,13 @@ func (s *Store) openTemporary() (*os.Root, error) {
 	return root, nil
 }
 
-// rebuild makes a new scratch database of what the journal has. Places in it that are
-// damaged are passed over; each is told to damage, or logged if that is nil.
-func (s *Store) rebuild(ctx context.Context, at *os.Root, name string, damage func(error)) (_ *catalog.DB, err error) {
-	if damage == nil {
-		damage = func(what error) { s.log.Error("reading the journal", "error", what) }
-	}
+// rebuild makes a new scratch database of what the journal has, from the start to the end
+// that it returns; of what is not in its snapshot, up to a position, or all if that is
+// zero. Places in it that are damaged are passed over, and each is told to damage.
+func (s *Store) rebuild(ctx context.Context, at *os.Root, name string, until journal.Position, damage func(error)) (_ *catalog.DB, start, end journal.Position, err error) {
 	db, err := catalog.Create(at, name, catalog.Scratch)
 	if err != nil {
-		return nil, err
+		return nil, start, end, err
 	}
 	r := replayer{db: db}
 	defer func() {
@@ -73,10 +85,43 @@ func (s *Store) rebuild(ctx context.Context, at *os.Root, name string, damage fu
 		}
 	}()
 	if s.journalAt == nil {
-		return db, nil
+		damage(fmt.Errorf("there is no journal: %w", errdefs.ErrNotFound))
+		return db, start, end, nil
 	}
-	v := journal.Visitor{
+	start, snapshot, err := journal.Start(s.journalAt)
+	if errdefs.IsNotFound(err) || errdefs.IsDataLoss(err) {
+		damage(err)
+	} else if err != nil {
+		return nil, start, end, err
+	}
+	if snapshot > 0 {
+		if err := journal.ReadSnapshot(ctx, s.journalAt, snapshot, r.visitor(journal.Position{}, damage)); err != nil {
+			return nil, start, end, err
+		}
+	}
+	if end = start; start.Segment > 0 {
+		if end, err = journal.Read(ctx, s.journalAt, start, r.visitor(until, damage)); err != nil {
+			return nil, start, end, err
+		}
+	}
+	upto := end
+	if until.Segment > 0 && until.Sequence < end.Sequence {
+		upto = until
+	}
+	if err := r.commit(upto); err != nil {
+		return nil, start, end, err
+	}
+	return db, start, end, finishScratch(db, upto)
+}
+
+// visitor applies the entries before a position, all if that is zero, and passes over
+// what is damaged.
+func (r *replayer) visitor(until journal.Position, damage func(error)) journal.Visitor {
+	return journal.Visitor{
 		Entry: func(at journal.Position, payload []byte) error {
+			if until.Segment > 0 && at.Sequence >= until.Sequence {
+				return nil
+			}
 			err := r.entry(at, payload)
 			if errdefs.IsDataLoss(err) && !catalog.IsDamaged(err) {
 				damage(err)
@@ -86,28 +131,6 @@ func (s *Store) rebuild(ctx context.Context, at *os.Root, name string, damage fu
 		},
 		Damage: func(what error) error { damage(what); return nil },
 	}
-	start, snapshot, err := journal.Start(s.journalAt)
-	if err != nil {
-		if !errdefs.IsNotFound(err) && !errdefs.IsDataLoss(err) {
-			return nil, err
-		}
-		damage(err)
-	}
-	if snapshot > 0 {
-		if err := journal.ReadSnapshot(ctx, s.journalAt, snapshot, v); err != nil {
-			return nil, err
-		}
-	}
-	end := start
-	if start.Segment > 0 {
-		if end, err = journal.Read(ctx, s.journalAt, start, v); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.commit(end); err != nil {
-		return nil, err
-	}
-	return db, finishScratch(db, end)
 }
 
 // finishScratch notes in a scratch database what is not in the journal.
@@ -131,7 +154,7 @@ func finishScratch(db *catalog.DB, end journal.Position) error {
 
 // removeScratch removes scratch databases, if there are any.
 func (s *Store) removeScratch(at *os.Root) error {
-	return errors.Join(s.remove(at, scratchName), s.remove(at, checkName))
+	return errors.Join(s.remove(at, scratchName), s.remove(at, checkName), s.remove(at, indexName))
 }
 
 // remove removes a file, if there is one. A directory with something in it is none of
@@ -142,7 +165,7 @@ func (s *Store) remove(at *os.Root, name string) error {
 		return nil
 	}
 	if info, statErr := at.Lstat(name); statErr == nil && info.IsDir() && at == s.root {
-		return setAside(s, name)
+		return s.setAside(name)
 	}
 	return files.Kind(err)
 }

@@ -49,11 +49,7 @@ func (t *Tx) putBytes(number uint64, data []byte) {
 	b := t.in(bucketBytes)
 	b.FillPercent = bytesFill
 	t.put(bucketBytes, numberKey(number), data)
-	if b.Sequence() < number {
-		if err := b.SetSequence(number); err != nil {
-			t.fail(err)
-		}
-	}
+	t.raise(bucketBytes, number)
 }
 
 // NextBytes returns the number for the bytes of the next blob.
@@ -285,15 +281,7 @@ func (t *Tx) Walk(after digest.Digest, limit int) (digests []digest.Digest, blob
 		}
 	}
 	for ; key != nil && len(blobs) < limit; key, value = c.Next() {
-		d, err := keyDigest(bucketBlobs, key)
-		if err != nil {
-			return digests, blobs, err
-		}
-		value, err := unseal(bucketBlobs, key, value)
-		if err != nil {
-			return digests, blobs, err
-		}
-		b, err := decodeBlob(value)
+		d, b, err := blobOf(key, value)
 		if err != nil {
 			return digests, blobs, err
 		}

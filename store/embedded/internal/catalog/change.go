@@ -151,6 +151,13 @@ func (t *Tx) Do(c Change) (err error) {
 	return t.err
 }
 
+// Apply applies a change that is not for the journal.
+func (t *Tx) Apply(c Change) (err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	c.apply(t)
+	return t.err
+}
+
 // Replay applies changes that a log has.
 func (t *Tx) Replay(log []byte) (err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))

@@ -2,11 +2,15 @@ package catalog
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"runtime/debug"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded/internal/codec"
 )
 
@@ -24,9 +28,9 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s of %s is %s", d.Bucket, d.Record, d.What)
 }
 
-// Compare calls f with the places in which t is not as want, which was made from the
-// journal. An error of f ends it, as does a t that cannot be read.
-func (t *Tx) Compare(want *Tx, f func(Difference) error) (err error) {
+// Compare calls f with the places in which t is not as want, which was made of the
+// changes that t should have seen. An error of f ends it, as does a t that cannot be read.
+func (t *Tx) Compare(ctx context.Context, want *Tx, f func(Difference) error) (err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
 	ended := map[uint64]bool{}
 	for _, tx := range []*Tx{t, want} {
@@ -37,20 +41,53 @@ func (t *Tx) Compare(want *Tx, f func(Difference) error) (err error) {
 			return true
 		})
 	}
+	for _, b := range []bucket{bucketBytes, bucketLeases} {
+		if used := t.used(b); t.in(b).Sequence() < used {
+			if err := f(Difference{Bucket: b.String(), Record: fmt.Sprintf("what comes after number %d", used), What: "there already"}); err != nil {
+				return err
+			}
+		}
+	}
 	for b := bucketBlobs; b < bucketSuspects; b++ {
-		if err := t.compare(want, b, ended, f); err != nil {
+		if err := t.compare(ctx, want, b, ended, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// used returns the last number of a bucket's that is in use.
+func (t *Tx) used(b bucket) (last uint64) {
+	in := []bucket{bucketBytes}
+	if b == bucketLeases {
+		in = []bucket{bucketHolds, bucketEnded}
+		t.each(b, nil, func(id, value []byte) bool {
+			if l, err := decodeLease(id, value); err == nil { // else it is found by comparing
+				last = max(last, l.Number)
+			}
+			return true
+		})
+	}
+	for _, b := range in {
+		if key, _ := t.in(b).Cursor().Last(); len(key) >= 8 {
+			last = max(last, binary.BigEndian.Uint64(key))
+		}
+	}
+	return last
+}
+
+// patience is after how many keys a walk looks whether its context has ended.
+const patience = 1 << 12
+
 // compare compares one bucket.
-func (t *Tx) compare(want *Tx, b bucket, ended map[uint64]bool, f func(Difference) error) error {
+func (t *Tx) compare(ctx context.Context, want *Tx, b bucket, ended map[uint64]bool, f func(Difference) error) error {
 	mine, theirs := t.in(b).Cursor(), want.in(b).Cursor()
 	k, v := mine.First()
 	wk, wv := theirs.First()
-	for k != nil || wk != nil {
+	for n := 1; k != nil || wk != nil; n++ {
+		if n%patience == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		order := bytes.Compare(k, wk)
 		what, key := "", k
 		switch {
@@ -111,14 +148,57 @@ func describe(b bucket, key []byte) string {
 }
 
 // CheckPages looks at all pages of the database. Nobody may write meanwhile.
-func (db *DB) CheckPages() error { return checkFile(db.file, time.Time{}) }
+func (db *DB) CheckPages(ctx context.Context) error { return checkFile(ctx, db.file, time.Time{}) }
 
-// Check has the library check its pages, which must have passed CheckPages, and calls f
-// with what is not sound.
-func (t *Tx) Check(f func(problem error)) (err error) {
+// Leaks calls f with visible blobs that have no reason to stay and are not among the
+// suspects either, so that nothing would ever collect them.
+func (t *Tx) Leaks(ctx context.Context, f func(digest.Digest)) (err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	for problem := range t.bolt.Check() {
-		f(problem)
+	n := 0
+	t.each(bucketBlobs, nil, func(key, _ []byte) bool {
+		if n++; n%patience == 0 && ctx.Err() != nil {
+			err = ctx.Err()
+			return false
+		}
+		if t.has(bucketSuspects, key) || t.any(bucketTargets, key) || t.any(bucketRefs, key) {
+			return true
+		}
+		var d digest.Digest
+		if d, err = keyDigest(bucketBlobs, key); err == nil {
+			f(d)
+		}
+		return err == nil
+	})
+	return err
+}
+
+// Suspect has the next collection look at a blob.
+func (t *Tx) Suspect(d digest.Digest) (err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	t.suspect(digestKey(d))
+	return t.err
+}
+
+// Stored returns the facts of a blob as they were noted, or nil.
+func (t *Tx) Stored(d digest.Digest) (f []byte, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	return t.sealed(bucketFacts, digestKey(d))
+}
+
+// ReplaceFacts notes facts in the place of those that are there, which are wrong.
+func (t *Tx) ReplaceFacts(d digest.Digest, f store.Facts) (err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	key := digestKey(d)
+	blob, there, err := t.blob(key)
+	if err != nil || !there {
+		return err
 	}
-	return nil
+	put := PutBlob{Digest: d, Created: blob.Created, Number: blob.Number, Size: blob.Size, Facts: &f}
+	if !blob.File() {
+		put.Bytes = bytes.Clone(t.get(bucketBytes, numberKey(blob.Number)))
+	}
+	if err := t.Do(DropBlob{d}); err != nil {
+		return err
+	}
+	return t.Do(put)
 }

@@ -47,6 +47,14 @@ func (t *Tx) Export(from *Cursor, size int) (log []byte, more bool, err error) {
 
 // change returns the change that makes a record.
 func (t *Tx) change(b bucket, key, value []byte) (Change, error) {
+	if b == bucketBlobs {
+		return t.putBlob(key, value)
+	}
+	return changeOf(b, key, value)
+}
+
+// changeOf returns the change that makes a record which stands for itself.
+func changeOf(b bucket, key, value []byte) (Change, error) {
 	switch b {
 	case bucketLeases:
 		l, err := decodeLease(key, value)
@@ -60,21 +68,12 @@ func (t *Tx) change(b bucket, key, value []byte) (Change, error) {
 	case bucketNames:
 		r, err := decodeRecord(key, value)
 		return PutName{r}, err
-	case bucketBlobs:
-		return t.putBlob(key, value)
 	}
 	return nil, fmt.Errorf("bucket %s is not exported", b)
 }
 
 func (t *Tx) putBlob(key, value []byte) (Change, error) {
-	d, err := keyDigest(bucketBlobs, key)
-	if err != nil {
-		return nil, err
-	}
-	if value, err = unseal(bucketBlobs, key, value); err != nil {
-		return nil, err
-	}
-	b, err := decodeBlob(value)
+	d, b, err := blobOf(key, value)
 	if err != nil {
 		return nil, err
 	}

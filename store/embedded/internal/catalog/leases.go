@@ -30,11 +30,7 @@ func (c PutLease) apply(t *Tx) {
 	t.drop(bucketEnded, numberKey(c.Lease.Number)) // a snapshot may know of later ones
 	t.seal(bucketLeases, key, appendLease(nil, c.Lease))
 	t.live(leaseCost + len(t.get(bucketLeases, key)))
-	if leases := t.in(bucketLeases); leases.Sequence() < c.Lease.Number {
-		if err := leases.SetSequence(c.Lease.Number); err != nil {
-			t.fail(err)
-		}
-	}
+	t.raise(bucketLeases, c.Lease.Number)
 }
 
 func (c DropLease) apply(t *Tx) {
@@ -196,6 +192,7 @@ func (t *Tx) EndOrphans() (err error) {
 		n := binary.BigEndian.Uint64(key)
 		if !live[n] {
 			t.add(bucketEnded, numberKey(n))
+			t.raise(bucketLeases, n) // or another one would come to hold that
 		}
 		if n+1 == 0 {
 			break

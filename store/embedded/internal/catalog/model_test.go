@@ -265,7 +265,7 @@ func wantSame(t *testing.T, db, want *catalog.DB) {
 	t.Helper()
 	view(t, db, func(tx *catalog.Tx) error {
 		return want.View(func(w *catalog.Tx) error {
-			return tx.Compare(w, func(d catalog.Difference) error { t.Error(d); return nil })
+			return tx.Compare(t.Context(), w, func(d catalog.Difference) error { t.Error(d); return nil })
 		})
 	})
 }

@@ -1,13 +1,14 @@
 package catalog
 
 import (
-	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -41,10 +42,11 @@ type pages struct {
 	buf      []byte
 }
 
-// pointer is a page that something points at, and how far below a root.
+// pointer is a page that something points at.
 type pointer struct {
-	page  uint64
-	depth int
+	page     uint64
+	depth    int    // below the root
+	from, to []byte // between which its keys are, the latter excluded; nil: no such bound
 }
 
 func unsound(format string, args ...any) error {
@@ -52,32 +54,36 @@ func unsound(format string, args ...any) error {
 }
 
 // checkPages looks at the pages of a database of that size, from the roots down, until a
-// time; zero: at all of them.
-func checkPages(file io.ReaderAt, size int64, until time.Time) error {
+// time; zero: at all of them, and whether there are any of which nobody knows.
+func checkPages(ctx context.Context, file io.ReaderAt, size int64, until time.Time) error {
 	p := &pages{file: file, until: until}
-	if err := p.readMeta(size); err != nil {
+	if err := p.readMeta(); err != nil {
 		return err
 	}
-	if size < int64(p.last)*p.pageSize { //nolint:gosec // readMeta has checked it
-		return unsound("the file has %d bytes of the %d that it should have", size, int64(p.last)*p.pageSize) //nolint:gosec // as above
+	if p.last > uint64(size/p.pageSize) || p.last < 4 { //nolint:gosec // not negative
+		return unsound("it should have %d pages of %d bytes, the file has %d bytes", p.last, p.pageSize, size)
 	}
 	p.seen = make([]bool, p.last)
 	p.seen[0], p.seen[1] = true, true
 	if err := p.readFreelist(); err != nil {
 		return err
 	}
-	for todo := []pointer{{p.root, 0}}; len(todo) > 0 && !p.late(); {
+	for todo := []pointer{{page: p.root}}; len(todo) > 0; {
 		var next []pointer
 		for _, at := range todo {
-			below, err := p.read(at)
+			if err := ctx.Err(); err != nil || p.late() {
+				return err
+			}
+			below, err := p.read(at, nil)
 			if err != nil {
 				return err
 			}
-			if next = append(next, below...); p.late() {
-				return nil
-			}
+			next = append(next, below...)
 		}
 		todo = next
+	}
+	if i := slices.Index(p.seen, false); i >= 0 && p.free != noFreelist {
+		return unsound("page %d is neither used nor free", i)
 	}
 	return nil
 }
@@ -85,21 +91,22 @@ func checkPages(file io.ReaderAt, size int64, until time.Time) error {
 func (p *pages) late() bool { return !p.until.IsZero() && time.Now().After(p.until) }
 
 // readMeta reads the newer one of the two meta pages that are whole.
-func (p *pages) readMeta(size int64) error {
+func (p *pages) readMeta() error {
 	head := make([]byte, 2*maxPageSize)
 	n, err := p.file.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	newest, found := uint64(0), false
+	newest, found := uint64(0), 0
 	for at := 0; at+pageHeader+metaBytes <= n; at = max(2*at, 1024) {
 		m := head[at+pageHeader : at+pageHeader+metaBytes]
 		pageSize := int64(binary.NativeEndian.Uint32(m[8:]))
 		if !isMeta(m) || pageSize < 1024 || pageSize > maxPageSize || at > 0 && int64(at) != pageSize {
 			continue
 		}
-		if txid := binary.NativeEndian.Uint64(m[48:]); !found || txid > newest {
-			newest, found = txid, true
+		found++
+		if txid := binary.NativeEndian.Uint64(m[48:]); found == 1 || txid > newest {
+			newest = txid
 			p.pageSize = pageSize
 			p.root = binary.NativeEndian.Uint64(m[16:])
 			p.free = binary.NativeEndian.Uint64(m[32:])
@@ -107,10 +114,10 @@ func (p *pages) readMeta(size int64) error {
 		}
 	}
 	switch {
-	case !found:
+	case found == 0:
 		return unsound("it has no whole meta page")
-	case p.last > uint64(size/p.pageSize), p.last < 4: //nolint:gosec // not negative
-		return unsound("it should have %d pages of %d bytes, the file has %d bytes", p.last, p.pageSize, size)
+	case found == 1 && p.until.IsZero(): // a crash may leave it like that, or it is damaged
+		return unsound("one of its meta pages is not whole")
 	}
 	p.buf = make([]byte, p.pageSize)
 	return nil
@@ -197,8 +204,9 @@ func (p *pages) readFreelist() error {
 	return nil
 }
 
-// read checks one page of a tree and returns those that it points at.
-func (p *pages) read(at pointer) ([]pointer, error) {
+// read checks one page of a tree, shows the elements of a leaf, and returns the pages
+// that it points at: with an error those before what is damaged.
+func (p *pages) read(at pointer, show func(element)) ([]pointer, error) {
 	if at.depth > maxDepth {
 		return nil, unsound("page %d is %d pages below its root", at.page, at.depth)
 	}
@@ -209,72 +217,9 @@ func (p *pages) read(at pointer) ([]pointer, error) {
 	if flags != flagBranch && flags != flagLeaf || flags == flagBranch && count == 0 {
 		return nil, unsound("page %d is of kind %#x with %d keys", at.page, flags, count)
 	}
-	below, err := elements(page, flags, count)
+	below, err := elements(page, flags, count, at, show)
 	if err != nil {
-		return nil, fmt.Errorf("page %d: %w", at.page, err)
+		err = fmt.Errorf("page %d: %w", at.page, err)
 	}
-	all := make([]pointer, len(below))
-	for i, id := range below {
-		all[i] = pointer{id, at.depth + 1}
-	}
-	return all, nil
-}
-
-// elements checks the elements of a page, and returns the pages that they point at: the
-// children of a branch, and the roots of the buckets in a leaf.
-func elements(page []byte, flags uint16, count int) (below []uint64, err error) {
-	if pageHeader+count*pageElement > len(page) {
-		return nil, unsound("it has no room for %d keys", count)
-	}
-	var before []byte
-	for i := range count {
-		at := pageHeader + i*pageElement
-		e := page[at : at+pageElement]
-		pos, keySize, valueSize := uint64(binary.NativeEndian.Uint32(e)), uint64(binary.NativeEndian.Uint32(e[4:])), uint64(0)
-		if flags == flagLeaf {
-			pos, keySize, valueSize = keySize, uint64(binary.NativeEndian.Uint32(e[8:])), uint64(binary.NativeEndian.Uint32(e[12:]))
-		}
-		begin := uint64(at) + pos
-		if pos < pageElement || begin+keySize+valueSize > uint64(len(page)) {
-			return nil, unsound("key %d is outside of it", i)
-		}
-		key := page[begin : begin+keySize]
-		if i > 0 && bytes.Compare(before, key) >= 0 {
-			return nil, unsound("key %d is not in order", i)
-		}
-		before = key
-		switch {
-		case flags == flagBranch:
-			below = append(below, binary.NativeEndian.Uint64(e[8:]))
-		case binary.NativeEndian.Uint32(e)&elementBucket != 0:
-			root, err := bucketRoot(page[begin+keySize : begin+keySize+valueSize])
-			if err != nil {
-				return nil, fmt.Errorf("bucket %.64q: %w", key, err)
-			}
-			if root != 0 {
-				below = append(below, root)
-			}
-		}
-	}
-	return below, nil
-}
-
-// bucketRoot returns the root page of a bucket; 0 if its keys are in the value itself.
-func bucketRoot(value []byte) (uint64, error) {
-	if len(value) < bucketHeader {
-		return 0, unsound("it has %d bytes", len(value))
-	}
-	root := binary.NativeEndian.Uint64(value)
-	if root != 0 {
-		return root, nil
-	}
-	page := value[bucketHeader:]
-	if len(page) < pageHeader || binary.NativeEndian.Uint16(page[8:]) != flagLeaf {
-		return 0, unsound("its page is no leaf")
-	}
-	below, err := elements(page, flagLeaf, int(binary.NativeEndian.Uint16(page[10:])))
-	if err == nil && len(below) > 0 {
-		err = unsound("there are buckets in it")
-	}
-	return 0, err
+	return below, err
 }

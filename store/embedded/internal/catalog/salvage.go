@@ -2,118 +2,176 @@ package catalog
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/internal/rootfile"
+	"github.com/dhowhq/dhow/store/embedded/internal/codec"
 )
 
-// Salvage calls f with changes which make what can still be read of a database, and
-// skipped with why something could not. An error of f ends it.
-func (t *Tx) Salvage(f func(Change) error, skipped func(error)) error {
-	for _, b := range exported {
-		if err := t.salvage(b, f, skipped); err != nil {
-			return err
-		}
+// salvage reads what can still be read of a database, however damaged it is.
+type salvage struct {
+	ctx     context.Context //nolint:containedctx // it lives as long as one call
+	p       *pages
+	roots   map[string][]byte // the values of the buckets
+	f       func(Change) error
+	skipped func(error)
+	failed  error // of f, or of the context
+}
+
+// Salvage calls f with changes which make what can still be read of a database file, and
+// skipped with why something could not. An error of f ends it and is returned.
+func Salvage(ctx context.Context, root *os.Root, name string, f func(Change) error, skipped func(error)) error {
+	file, err := rootfile.Open(root, name)
+	if err != nil {
+		skipped(err)
+		return nil
 	}
-	return nil
-}
-
-// salvage is Salvage of one bucket, up to where its pages cannot be read.
-func (t *Tx) salvage(b bucket, f func(Change) error, skipped func(error)) (failed error) {
-	var unreadable error
-	func() {
-		defer recovered(&unreadable, debug.SetPanicOnFault(true))
-		c := t.in(b).Cursor()
-		for key, value := c.First(); key != nil; key, value = c.Next() {
-			change, err := t.readable(b, key, value)
-			if err != nil {
-				skipped(err)
-				continue
-			}
-			if failed = f(change); failed != nil {
-				return
-			}
-		}
-	}()
-	if unreadable != nil {
-		skipped(unreadable)
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		skipped(err)
+		return nil
 	}
-	return failed
+	// Half of it is better than nothing, so until is in the past already.
+	s := &salvage{ctx: ctx, p: &pages{file: file, until: time.Now()}, roots: map[string][]byte{}, f: f, skipped: skipped}
+	if err := s.p.readMeta(); err != nil {
+		skipped(err)
+		return nil
+	}
+	s.p.last = min(s.p.last, uint64(info.Size()/s.p.pageSize)+1) //nolint:gosec // not negative
+	s.p.seen = make([]bool, s.p.last)
+	s.walk(pointer{page: s.p.root}, func(e element) {
+		if e.bucket {
+			s.roots[string(e.key)] = bytes.Clone(e.value)
+		}
+	})
+	s.records(bucketLeases)
+	s.records(bucketHolds)
+	s.blobs()
+	s.records(bucketNames)
+	return s.failed
 }
 
-// readable returns the change of one record, or why there is none.
-func (t *Tx) readable(b bucket, key, value []byte) (c Change, err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	return t.change(b, key, value)
-}
-
-// Has reports whether the record that a change would make is there, whatever it says.
-func (t *Tx) Has(c Change) (there bool, err error) {
+// Knows reports whether there is what a salvaged change would make, and nothing newer is
+// to be learned from it.
+func (t *Tx) Knows(c Change) (known bool, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
 	switch c := c.(type) {
 	case PutBlob:
 		return t.has(bucketBlobs, digestKey(c.Digest)), nil
-	case PutName:
-		key, err := nameKey(c.Record.Key())
-		return err == nil && t.has(bucketNames, key), err
-	case PutLease:
-		return t.has(bucketLeases, []byte(c.Lease.ID)), nil
 	case Hold:
 		return t.has(bucketHolds, join(numberKey(c.Number), numberKey(c.Part))), nil
 	}
 	return false, nil
 }
 
-// Leaks calls f with visible blobs that have no reason to stay and are not among the
-// suspects either, so that nothing would ever collect them.
-func (t *Tx) Leaks(f func(digest.Digest)) (err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	t.each(bucketBlobs, nil, func(key, _ []byte) bool {
-		if t.has(bucketSuspects, key) || t.any(bucketTargets, key) || t.any(bucketRefs, key) {
-			return true
+// records salvages a bucket whose records stand for themselves.
+func (s *salvage) records(b bucket) {
+	s.each(b, func(key, value []byte) error {
+		c, err := changeOf(b, key, value)
+		if err == nil {
+			s.do(c)
 		}
-		var d digest.Digest
-		if d, err = keyDigest(bucketBlobs, key); err == nil {
-			f(d)
-		}
-		return err == nil
+		return err
 	})
-	return err
 }
 
-// Suspect has the next collection look at a blob.
-func (t *Tx) Suspect(d digest.Digest) (err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	t.suspect(digestKey(d))
-	return t.err
+// blobs salvages blobs, their bytes and their facts. Those whose bytes are gone are as
+// those whose file is.
+func (s *salvage) blobs() {
+	type inline struct {
+		d digest.Digest
+		b Blob
+	}
+	wanted := map[uint64]inline{}
+	s.each(bucketBlobs, func(key, value []byte) error {
+		d, b, err := blobOf(key, value)
+		switch {
+		case err != nil:
+			return err
+		case b.File():
+			s.do(PutBlob{Digest: d, Created: b.Created, Size: b.Size})
+		default:
+			wanted[b.Number] = inline{d, b}
+		}
+		return nil
+	})
+	s.each(bucketBytes, func(key, value []byte) error {
+		if len(key) != 8 {
+			return damagedAt(bucketBytes, fmt.Errorf("a key has %d bytes", len(key)))
+		}
+		n := binary.BigEndian.Uint64(key)
+		if w, ok := wanted[n]; ok && w.d.Algorithm().FromBytes(value) == w.d {
+			s.do(PutBlob{Digest: w.d, Created: w.b.Created, Number: n, Size: w.b.Size, Bytes: append([]byte{}, value...)})
+			delete(wanted, n)
+		}
+		return nil
+	})
+	for _, w := range wanted {
+		s.do(PutBlob{Digest: w.d, Created: w.b.Created, Size: w.b.Size})
+	}
+	s.each(bucketFacts, func(key, value []byte) error {
+		d, err := keyDigest(bucketFacts, key)
+		if err == nil {
+			value, err = unseal(bucketFacts, key, value)
+		}
+		if err != nil {
+			return err
+		}
+		dec := codec.NewDecoder(value)
+		facts := dec.Facts()
+		if err := dec.Done(); err != nil {
+			return damagedAt(bucketFacts, err)
+		}
+		s.do(PutFacts{d, facts})
+		return nil
+	})
 }
 
-// Stored returns the facts of a blob as they were noted, or nil.
-func (t *Tx) Stored(d digest.Digest) (f []byte, err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	return t.sealed(bucketFacts, digestKey(d))
+func (s *salvage) do(c Change) {
+	if s.failed == nil {
+		s.failed = s.f(c)
+	}
 }
 
-// ReplaceFacts notes facts in the place of those that are there, which are wrong.
-func (t *Tx) ReplaceFacts(d digest.Digest, f store.Facts) (err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	key := digestKey(d)
-	old, err := t.facts(key)
-	if err != nil {
-		return err
+// each calls f with the records of a bucket that are in pages which can be read.
+func (s *salvage) each(b bucket, f func(key, value []byte) error) {
+	show := func(e element) {
+		if e.bucket {
+			return
+		}
+		if err := f(e.key, e.value); err != nil {
+			s.skipped(err)
+		}
 	}
-	blob, there, err := t.blob(key)
-	if err != nil || !there || old == nil {
-		return err
+	root, err := bucketRoot(s.roots[b.String()], show)
+	switch {
+	case err != nil:
+		s.skipped(fmt.Errorf("bucket %s: %w", b, err))
+	case root != 0:
+		s.walk(pointer{page: root}, show)
 	}
-	put := PutBlob{Digest: d, Created: blob.Created, Number: blob.Number, Size: blob.Size, Facts: &f}
-	if !blob.File() {
-		put.Bytes = bytes.Clone(t.get(bucketBytes, numberKey(blob.Number)))
+}
+
+// walk shows what is in the leaves below a page, but for what is damaged.
+func (s *salvage) walk(at pointer, show func(element)) {
+	for todo := []pointer{at}; len(todo) > 0 && s.failed == nil; {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if s.failed = s.ctx.Err(); s.failed != nil {
+			return
+		}
+		below, err := s.p.read(at, show)
+		if err != nil {
+			s.skipped(err)
+		}
+		todo = append(todo, below...)
 	}
-	if err := t.Do(DropBlob{d}); err != nil {
-		return err
-	}
-	return t.Do(put)
 }

@@ -153,6 +153,15 @@ func (t *Tx) drop(b bucket, key []byte) {
 	}
 }
 
+// raise has the numbers of a bucket go on after one.
+func (t *Tx) raise(b bucket, number uint64) {
+	if t.in(b).Sequence() < number {
+		if err := t.in(b).SetSequence(number); err != nil {
+			t.fail(err)
+		}
+	}
+}
+
 // maxKey is how long a key may be: the ID of a lease, or a name.
 const maxKey = 2 << 10
 

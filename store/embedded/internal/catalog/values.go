@@ -105,6 +105,18 @@ func decodeBlob(value []byte) (Blob, error) {
 	return b, nil
 }
 
+// blobOf returns the blob that a record in bucket blobs is about.
+func blobOf(key, value []byte) (d digest.Digest, b Blob, err error) {
+	if d, err = keyDigest(bucketBlobs, key); err != nil {
+		return d, b, err
+	}
+	if value, err = unseal(bucketBlobs, key, value); err != nil {
+		return d, b, err
+	}
+	b, err = decodeBlob(value)
+	return d, b, err
+}
+
 func appendRecord(b []byte, r store.Record) []byte {
 	b = codec.AppendTarget(b, r.Target)
 	b = codec.AppendMap(b, r.Labels)

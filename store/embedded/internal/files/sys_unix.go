@@ -18,6 +18,15 @@ func private(f *os.File, mode fs.FileMode) error {
 	return f.Chmod(mode)
 }
 
+// ModeOf returns the mode that a file or directory of a store should have, if it is one
+// and access is by modes.
+func ModeOf(info fs.FileInfo) (mode fs.FileMode, ok bool) {
+	if info.IsDir() {
+		return 0o700, true
+	}
+	return 0o600, info.Mode().IsRegular()
+}
+
 // IsFull reports whether an error is that of a disk, a quota or a limit that is full.
 func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)

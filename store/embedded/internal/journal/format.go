@@ -170,6 +170,13 @@ func Size(dir *os.Root, segment uint64) (total int64, err error) {
 // Remove removes a segment.
 func Remove(dir *os.Root, segment uint64) error { return files.Remove(dir, logName(segment)) }
 
+// IsName reports whether a file in a journal's directory has a name of the journal's.
+func IsName(name string) bool {
+	_, segment := number(name, logSuffix)
+	_, snapshot := number(name, snapshotSuffix)
+	return segment || snapshot || name == newSnapshot
+}
+
 func number(name, suffix string) (uint64, bool) {
 	digits, ok := strings.CutSuffix(name, suffix)
 	if !ok || len(digits) != 16 || strings.ToLower(digits) != digits {

@@ -101,7 +101,11 @@ func Start(dir *os.Root) (at Position, snapshot uint64, err error) {
 	if blank && snapshot == 0 {
 		return Position{}, 0, fmt.Errorf("there is nothing in the journal: %w", errdefs.ErrNotFound)
 	}
+	at.Offset = headerSize
 	f, err := rootfile.Open(dir, logName(at.Segment))
+	if errdefs.IsNotFound(err) {
+		return at, snapshot, damaged("%s is missing", logName(at.Segment))
+	}
 	if errdefs.IsInvalidArgument(err) {
 		err = damaged("%w", err)
 	}
@@ -110,16 +114,37 @@ func Start(dir *os.Root) (at Position, snapshot uint64, err error) {
 	}
 	defer f.Close()
 	head := make([]byte, headerSize)
-	if _, err := io.ReadFull(f, head); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := io.ReadFull(f, head); notEOF(err) != nil {
 		return at, snapshot, err
 	}
-	at.Offset = headerSize
 	first, ok := parseHeader(head, logMagic, at.Segment)
 	if !ok {
 		return at, snapshot, damaged("%s does not begin as it should", logName(at.Segment))
 	}
 	at.Sequence = first
+	if snapshot == 0 && first > 0 {
+		return at, snapshot, damaged("what comes before %s is missing", logName(at.Segment))
+	}
 	return at, snapshot, nil
+}
+
+// Torn returns how many bytes there are after the end of a journal that are no entry:
+// those of the last one that a crash has left, or damaged ones.
+func Torn(dir *os.Root, end Position) (int64, error) {
+	f, err := rootfile.Open(dir, logName(end.Segment))
+	if errdefs.IsNotFound(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	used, err := lastByte(f, end.Offset, info.Size())
+	return used - end.Offset, err
 }
 
 // readSegment reads one segment from a position on.
