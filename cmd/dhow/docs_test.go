@@ -132,7 +132,7 @@ func TestPageHasEveryProblemAndState(t *testing.T) {
 	page := sections(t, "cli.md")
 	for _, p := range []embedded.Problem{
 		embedded.BadFormat, embedded.BadDatabase, embedded.BadJournal, embedded.BadRecord, embedded.BadBlob, embedded.BadFacts,
-		embedded.BadName, embedded.Leaked, embedded.Stray,
+		embedded.BadName, embedded.BadMode, embedded.Leaked, embedded.Stray,
 	} {
 		if !strings.Contains(page["fsck"], "| `"+string(p)+"` |") {
 			t.Errorf("docs/cli.md does not say what is wrong with %s", p)

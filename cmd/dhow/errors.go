@@ -38,6 +38,11 @@ func errorLine(ctx context.Context, err error) string {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
 		line = "stopped: " + cause.Error()
 	}
-	// Errors that were joined stand on lines of their own.
-	return "dhow: " + text.Escape(strings.ReplaceAll(strings.TrimSpace(line), "\n", "; "))
+	return "dhow: " + text.Escape(oneLine(line))
+}
+
+// oneLine returns the text of an error in one line: errors that were joined stand on
+// lines of their own.
+func oneLine(message string) string {
+	return strings.ReplaceAll(strings.TrimSpace(message), "\n", "; ")
 }

@@ -28,8 +28,10 @@ type checkReport struct {
 	// held for a while by leases.
 	Recovered int `json:"recovered"`
 
-	repair  bool // was asked for
-	damaged bool // a blob does not match its digest, and is there still
+	repair    bool // was asked for
+	damaged   bool // a blob does not match its digest, and is there still
+	remain    int  // findings that are so still
+	unwritten int  // of these, blobs that writing them again heals
 }
 
 // checkFinding is something that is not as it should be.
@@ -46,17 +48,25 @@ type checkFinding struct {
 // store has it now.
 func newCheckReport(location string, r embedded.Report, known func(digest.Digest) bool) checkReport {
 	c := checkReport{
-		Location: location, Sound: r.Sound(), Blobs: r.Blobs, Bytes: r.Bytes, Names: r.Names,
+		Location: location, Blobs: r.Blobs, Bytes: r.Bytes, Names: r.Names,
 		Findings: []checkFinding{}, Lacking: []lackingName{},
 	}
 	for _, f := range r.Findings {
-		found := checkFinding{Problem: f.Problem, What: f.What, Error: f.Err.Error(), Repaired: f.Repaired}
+		found := checkFinding{Problem: f.Problem, What: f.What, Error: oneLine(f.Err.Error()), Repaired: f.Repaired}
 		if f.Repaired {
 			found.Done, found.Lost = repairs(f, r, known)
+		}
+		switch {
+		case !f.Repaired:
+			c.remain++
+		case f.Remedy == embedded.ByWriting:
+			c.remain++
+			c.unwritten++
 		}
 		c.damaged = c.damaged || f.Problem == embedded.BadBlob && !f.Repaired && errdefs.IsDataLoss(f.Err)
 		c.Findings = append(c.Findings, found)
 	}
+	c.Sound = c.remain == 0
 	return c
 }
 
@@ -73,7 +83,9 @@ func repairs(f embedded.Finding, of embedded.Report, known func(digest.Digest) b
 	case embedded.BadRecord, embedded.BadFacts:
 		return "made anew", false
 	case embedded.BadBlob:
-		return "lost, until it is written again", true
+		return "lost until it is written again", true
+	case embedded.BadMode:
+		return "set", false
 	case embedded.BadName:
 		return "lost, the name was removed", true
 	case embedded.Leaked:
@@ -140,21 +152,18 @@ func (c checkReport) verdict() string {
 // remaining is an error if something is wrong still: ErrDataLoss if a blob does not
 // match its digest.
 func (c checkReport) remaining() error {
-	left := 0
-	for _, f := range c.Findings {
-		if !f.Repaired {
-			left++
-		}
-	}
-	if left == 0 {
+	findings := text.Plural(c.remain, "finding")
+	switch {
+	case c.remain == 0:
 		return nil
-	}
-	if c.repair {
-		return fmt.Errorf("a repair cannot change %s in the store %s: %w", text.Plural(left, "finding"), c.Location, errdefs.ErrFailedPrecondition)
+	case c.repair && c.remain == c.unwritten:
+		return fmt.Errorf("%s missing in the store %s until the same content is written again: %w", text.Plural(c.remain, "blob"), c.Location, errdefs.ErrFailedPrecondition)
+	case c.repair:
+		return fmt.Errorf("a repair cannot change %s in the store %s: %w", findings, c.Location, errdefs.ErrFailedPrecondition)
 	}
 	kind := error(errdefs.ErrFailedPrecondition)
 	if c.damaged {
 		kind = errdefs.ErrDataLoss
 	}
-	return fmt.Errorf("%s in the store %s; 'dhow fsck --repair' repairs what can be: %w", text.Plural(left, "finding"), c.Location, kind)
+	return fmt.Errorf("%s in the store %s; 'dhow fsck --repair' repairs what can be: %w", findings, c.Location, kind)
 }

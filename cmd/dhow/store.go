@@ -151,7 +151,7 @@ func (a *app) openEmbedded(ctx context.Context, use storeUse) (*embedded.Store, 
 	if readErr != nil {
 		return nil, err
 	}
-	return s, a.printNotes([]string{"the store can only be read: " + err.Error()})
+	return s, a.printNotes([]string{"the store can only be read: " + oneLine(err.Error())})
 }
 
 // mayNotWrite reports whether that is what an error says.

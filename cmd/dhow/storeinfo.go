@@ -78,7 +78,7 @@ func infoRows(info store.Info) [][]string {
 		if why, untold := info.Untold[field]; untold {
 			value = "not told: " + why
 		}
-		rows = append(rows, []string{label, text.Escape(value)})
+		rows = append(rows, []string{label, text.Escape(oneLine(value))})
 	}
 	state := string(info.State)
 	if info.Reason != "" {

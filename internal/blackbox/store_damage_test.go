@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/store"
 )
@@ -57,8 +58,8 @@ func TestDegradedStore(t *testing.T) {
 	}
 }
 
-// TestDamagedBlob: damage of a blob is found, told with the names that lack it, and given
-// up by a repair.
+// TestDamagedBlob: damage of a blob is found, told with the names that lack it, set aside
+// by a repair, and healed when the same image is written again.
 func TestDamagedBlob(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -81,6 +82,7 @@ func TestDamagedBlob(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLocal(t)
+			want := l.answers(t)
 			if err := tc.damage(l.file()); err != nil {
 				t.Fatal(err)
 			}
@@ -91,10 +93,23 @@ func TestDamagedBlob(t *testing.T) {
 			if name != "no file" {
 				aside = []string{"level=WARN", d, "bad/"}
 			}
-			wantOutcome(t, "fsck --repair", l.dhow(t, "fsck", "--repair"), 0, append(append([]string{"blob ", d, "lost, "}, lacks...), "1 finding, 1 repaired, 1 lost\n"), aside)
-			wantOutcome(t, "fsck after that", l.dhow(t, "fsck", "--json"), 0, []string{`"sound": true`, `"findings": []`}, nil)
+			missing := []string{"dhow: 1 blob missing in the store ", l.dir, "until the same content is written again"}
+			wantOutcome(t, "fsck --repair", l.dhow(t, "fsck", "--repair"), 1,
+				append(append([]string{"blob ", d, "lost "}, lacks...), "1 finding, 1 repaired, 1 lost\n"), append(aside, missing...))
+			wantOutcome(t, "fsck after that", l.dhow(t, "fsck", "--json"), 1, []string{`"sound": false`, d, `"repaired": false`, localName}, []string{"dhow: 1 finding in the store "})
 			if got := l.answers(t); got[d] != "not there" || got[localName] == "" {
 				t.Errorf("the answers are %q", got)
+			}
+			s := l.open(t)
+			l.write(t, s, map[string]ocispec.Descriptor{localName: l.index})
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			wantOutcome(t, "fsck when it was written again", l.dhow(t, "fsck", "--json"), 0, []string{`"sound": true`, `"findings": []`, `"lacking": []`}, nil)
+			healed := l.answers(t)
+			healed[localName] = want[localName] // it has moved since
+			if diff := cmp.Diff(want, healed); diff != "" {
+				t.Errorf("the answers are not those from before, - wanted + got:\n%s", diff)
 			}
 		})
 	}
@@ -128,7 +143,7 @@ func TestQuickCheck(t *testing.T) {
 }
 
 // TestLostRecords: where database and journal are lost both, what is left is kept, and what
-// is no store's stays.
+// is no store's is set aside.
 func TestLostRecords(t *testing.T) {
 	t.Parallel()
 	l := newLocal(t)
@@ -140,13 +155,10 @@ func TestLostRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantOutcome(t, "fsck", l.dhow(t, "fsck"), 1, []string{"journal ", "database ", "stray ", "6 findings\n"}, []string{"6 findings in the store", repairHint})
-	wantOutcome(t, "fsck --repair", l.dhow(t, "fsck", "--repair"), 1,
-		[]string{"database ", "names may be lost", l.large.Digest.String(), "known again", "blobs/strange", "held by leases", "findings, "},
-		[]string{repairHint, "a repair cannot change 1 finding in the store"})
-	if err := os.Remove(filepath.Join(l.dir, "blobs/strange")); err != nil {
-		t.Fatal(err)
-	}
+	wantOutcome(t, "fsck", l.dhow(t, "fsck"), 1, []string{"6 findings\n"}, []string{"6 findings in the store", repairHint})
+	r := l.dhow(t, "fsck", "--repair")
+	wantOutcome(t, "fsck --repair", r, 0, []string{"names may be lost", l.large.Digest.String(), "known again", "held by leases", "6 findings, 6 repaired, 1 lost\n"}, []string{repairHint})
+	wantOutcome(t, "fsck --repair", r, 0, []string{"blobs/strange", "set aside"}, []string{"bad/strange.1"})
 	wantOutcome(t, "fsck after that", l.dhow(t, "fsck"), 0, []string{"3 blobs without records", ": nothing is wrong\n"}, nil)
 	wantOutcome(t, "gc", l.dhow(t, "gc"), 0, []string{"freed 0 blobs"}, nil)
 	if got := l.answers(t); got[l.large.Digest.String()] != "right" {

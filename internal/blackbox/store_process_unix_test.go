@@ -129,10 +129,13 @@ func TestStoreIsPrivate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, args := range []string{"fsck --repair", "gc", "store info"} {
-		cmd := exec.CommandContext(t.Context(), "sh", "-c", `umask 0; exec "$0" --root "$1" `+args, dhow, l.dir)
-		if r := result(t, cmd); r.code != 0 {
-			t.Errorf("%s: %+v", args, r)
+	for _, c := range []struct {
+		args string
+		code int
+	}{{"fsck --repair", 1}, {"gc", 0}, {"store info", 0}} { // a blob is lost
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", `umask 0; exec "$0" --root "$1" `+c.args, dhow, l.dir)
+		if r := result(t, cmd); r.code != c.code {
+			t.Errorf("%s: %+v", c.args, r)
 		}
 	}
 	seen := map[string]bool{}
@@ -199,10 +202,11 @@ func TestStoreOfAnotherUser(t *testing.T) {
 	}
 	note := []string{"note: the store can only be read: ", l.dir}
 	wantOutcome(t, "store info", as("store", "info"), 0, []string{"read-only: ", "opened for reading only"}, note)
-	wantOutcome(t, "fsck", as("fsck"), 0, []string{": nothing is wrong\n"}, note)
+	wantOutcome(t, "fsck", as("fsck"), 1, []string{"mode ", "journal", " findings\n"}, note)
 	for _, args := range [][]string{{"gc"}, {"fsck", "--repair"}} {
 		wantOutcome(t, "to be read: "+strings.Join(args, " "), as(args...), 1, nil, []string{"dhow: ", l.dir, "permi"})
 	}
+	wantOutcome(t, "fsck --repair of its owner", l.dhow(t, "fsck", "--repair"), 0, []string{"mode ", " repaired, 0 lost\n"}, nil)
 	wantOutcome(t, "fsck of its owner", l.dhow(t, "fsck"), 0, []string{": nothing is wrong\n"}, nil)
 }
 

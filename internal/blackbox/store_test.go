@@ -47,6 +47,19 @@ func newLocal(t *testing.T) *local {
 	l.index = l.src.Index(one, l.src.Image(testimage.Image{Platform: arm64, Name: "arm"}))
 	gone := l.src.Image(testimage.Image{Platform: amd64, Name: "gone", LayerSize: 100 << 10})
 	s := l.open(t)
+	l.write(t, s, map[string]ocispec.Descriptor{localName: l.index, localOther: l.index, localGone: gone})
+	if _, err := s.Move(t.Context(), store.Move{Name: localGone, Forget: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// write writes images under names, which alone hold them.
+func (l *local) write(t *testing.T, s *embedded.Store, names map[string]ocispec.Descriptor) {
+	t.Helper()
 	lease, err := s.Lease(t.Context(), store.Lease{})
 	if err != nil {
 		t.Fatal(err)
@@ -55,20 +68,15 @@ func newLocal(t *testing.T) *local {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, root := range []ocispec.Descriptor{l.index, gone} {
+	var moves []store.Move
+	for name, root := range names {
 		l.put(t, b, root)
+		moves = append(moves, store.Move{Name: name, To: ocispec.Descriptor{MediaType: root.MediaType, Digest: root.Digest, Size: root.Size}})
 	}
-	move := func(name string, to ocispec.Descriptor) store.Move {
-		return store.Move{Name: name, To: ocispec.Descriptor{MediaType: to.MediaType, Digest: to.Digest, Size: to.Size}}
-	}
-	_, err = b.Publish(t.Context(), move(localName, l.index), move(localOther, l.index), move(localGone, gone))
-	if err == nil {
-		_, err = s.Move(t.Context(), store.Move{Name: localGone, Forget: true})
-	}
-	if err := errors.Join(err, b.Close(), s.Release(t.Context(), lease.ID), s.Close()); err != nil {
+	_, err = b.Publish(t.Context(), moves...)
+	if err := errors.Join(err, b.Close(), s.Release(t.Context(), lease.ID)); err != nil {
 		t.Fatal(err)
 	}
-	return l
 }
 
 func (l *local) open(t *testing.T) *embedded.Store {
