@@ -91,7 +91,7 @@ type Options struct {
 	// NoDigestTags leaves out the tags sha256-<hex>.sig, .att and .sbom.
 	NoDigestTags bool
 	// Parallel is the number of nodes moved at once; 0 means 16. At most a quarter of
-	// them, rounded up, are blobs of 4 MiB or more.
+	// them, rounded up, are blobs of 4 MiB or more. To a transport.Sequential it is 1.
 	Parallel int
 	// Limits bound the documents that are read.
 	Limits image.Limits

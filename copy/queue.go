@@ -13,9 +13,10 @@ const large = 4 << 20
 
 // queue hands out the operations of a plan, each when its children are done:
 // documents first, then large blobs from the largest down, and small ones beside
-// them.
+// them. A sequence hands them out in the order of the plan, to one worker.
 type queue struct {
-	workers int
+	workers  int
+	sequence bool
 
 	mu        sync.Mutex
 	cond      sync.Cond
@@ -50,6 +51,15 @@ func newQueue(parallel int) *queue {
 	}
 	q := &queue{workers: parallel, all: map[NodeKey]*task{}}
 	q.cond.L = &q.mu
+	q.docs.before, q.larges.before, q.smalls.before = largest, largest, largest
+	return q
+}
+
+// newSequence makes an empty sequence.
+func newSequence() *queue {
+	q := newQueue(1)
+	q.sequence = true
+	q.docs.before = first
 	return q
 }
 
@@ -127,7 +137,7 @@ func unique(all []NodeKey) []NodeKey {
 func (q *queue) ready(t *task) {
 	switch {
 	case t.waits > 0 || t.over:
-	case t.op.Key().Document:
+	case q.sequence, t.op.Key().Document:
 		heap.Push(&q.docs, t)
 	case t.op.Node.Desc.Size >= large:
 		heap.Push(&q.larges, t)
@@ -239,25 +249,33 @@ func (q *queue) stop() {
 	q.cond.Broadcast()
 }
 
-// taskHeap has the largest task on top, and of equal ones the first in the plan.
-type taskHeap []*task
-
-func (h taskHeap) Len() int      { return len(h) }
-func (h taskHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h taskHeap) Less(i, j int) bool {
-	if a, b := h[i].op.Node.Desc.Size, h[j].op.Node.Desc.Size; a != b {
+// largest orders tasks by size, the largest first, and those of one size as in the plan.
+func largest(a, b *task) bool {
+	if a, b := a.op.Node.Desc.Size, b.op.Node.Desc.Size; a != b {
 		return a > b
 	}
-	return h[i].index < h[j].index
+	return first(a, b)
 }
 
+// first orders tasks as in the plan.
+func first(a, b *task) bool { return a.index < b.index }
+
+// taskHeap has on top the task that is before all others.
+type taskHeap struct {
+	tasks  []*task
+	before func(a, b *task) bool
+}
+
+func (h taskHeap) Len() int           { return len(h.tasks) }
+func (h taskHeap) Swap(i, j int)      { h.tasks[i], h.tasks[j] = h.tasks[j], h.tasks[i] }
+func (h taskHeap) Less(i, j int) bool { return h.before(h.tasks[i], h.tasks[j]) }
+
 // Push is heap.Interface's.
-func (h *taskHeap) Push(t any) { *h = append(*h, t.(*task)) }
+func (h *taskHeap) Push(t any) { h.tasks = append(h.tasks, t.(*task)) }
 
 // Pop is heap.Interface's.
 func (h *taskHeap) Pop() any {
-	old := *h
-	t := old[len(old)-1]
-	*h = old[:len(old)-1]
+	t := h.tasks[len(h.tasks)-1]
+	h.tasks = h.tasks[:len(h.tasks)-1]
 	return t
 }

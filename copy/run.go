@@ -68,6 +68,9 @@ type outcome struct {
 // nodes puts all nodes.
 func (r *runner) nodes(ctx context.Context, more func(context.Context) (*Plan, error), opts Options) error {
 	q := newQueue(opts.Parallel)
+	if _, ok := r.dst.(transport.Sequential); ok {
+		q = newSequence()
+	}
 	if err := r.enqueue(ctx, q, r.plan.Ops); err != nil {
 		return err
 	}

@@ -174,6 +174,14 @@ type Acceptor interface {
 	Accepts() Accepts
 }
 
+// Sequential is a Destination in which the order of what is Put stays visible, or that takes
+// one node at a time, as an archive does: nodes are put one after the other, in the order of
+// the plan, which is the same for the same image.
+type Sequential interface {
+	// Sequential does nothing; that there is such a method tells.
+	Sequential()
+}
+
 // Presence is a Destination that can say what it holds already.
 type Presence interface {
 	// Has reports whether the node's bytes are there, verified, so that they need

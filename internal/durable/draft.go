@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path"
 
 	"github.com/dhowhq/dhow/internal/verify"
@@ -56,6 +58,28 @@ func (d *Draft) Write(p []byte) (int, error) {
 func (d *Draft) Append(ctx context.Context, check *verify.Verifier, open func(context.Context) (io.ReadCloser, error)) error {
 	return d.w.fill(ctx, d.tmp, check, open)
 }
+
+// CopyFrom appends the next n bytes of a file, which must have them.
+func (d *Draft) CopyFrom(ctx context.Context, src *os.File, n int64) error {
+	for n > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		copied, err := d.tmp.file.ReadFrom(io.LimitReader(src, min(n, writeBackWindow)))
+		d.tmp.grown(copied)
+		n -= copied
+		if err == nil && copied == 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", d.tmp.name, err)
+		}
+	}
+	return nil
+}
+
+// Stat describes the file, which keeps its identity when it is published.
+func (d *Draft) Stat() (fs.FileInfo, error) { return d.tmp.file.Stat() }
 
 // Cut takes away all but the first bytes.
 func (d *Draft) Cut(size int64) error {

@@ -85,7 +85,7 @@ func (x *Index) only(ctx context.Context, entries []ocispec.Descriptor) (ocispec
 	if len(entries) == 0 {
 		return ocispec.Descriptor{}, fmt.Errorf("the layout has no images: %w", errdefs.ErrNotFound)
 	}
-	images := distinct(slices.DeleteFunc(slices.Clone(entries), isAttached))
+	images := distinct(slices.DeleteFunc(slices.Clone(entries), IsAttached))
 	if len(images) > 1 {
 		found, err := x.scan(ctx)
 		if err != nil {
@@ -120,7 +120,7 @@ type flat struct {
 func (x *Index) flatImage(found *scan) (*flat, error) {
 	list, err := x.list.Keep(func(e ocispec.Descriptor) bool {
 		_, attests := image.AttestationOf(e) // a part of the image, even if it has a subject
-		return !isAttached(e) && (attests || !found.refers[e.Digest])
+		return !IsAttached(e) && (attests || !found.refers[e.Digest])
 	})
 	if err != nil {
 		return nil, err
@@ -153,9 +153,9 @@ func countFlat(entries []ocispec.Descriptor) int {
 	return len(seen)
 }
 
-// isAttached reports whether an entry is by its name no image but something that
+// IsAttached reports whether an entry is by its name no image but something that
 // belongs to one, or by its media type no image at all.
-func isAttached(e ocispec.Descriptor) bool {
+func IsAttached(e ocispec.Descriptor) bool {
 	name, kind, dotted := strings.Cut(RefName(e), ".")
 	if _, ok := taggedDigest(name); ok && (!dotted || kind == "sig" || kind == "att" || kind == "sbom") {
 		return true

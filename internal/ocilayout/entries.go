@@ -112,6 +112,6 @@ func JoinedNote(before, after *image.List) string {
 // without a look at their documents.
 func countJoined(index *image.List) int {
 	return countFlat(slices.DeleteFunc(index.Instances(), func(e ocispec.Descriptor) bool {
-		return isAttached(e) || e.ArtifactType != "" && e.Platform == nil
+		return IsAttached(e) || e.ArtifactType != "" && e.Platform == nil
 	}))
 }

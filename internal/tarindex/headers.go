@@ -13,6 +13,7 @@ import (
 // Fields of a header block.
 const (
 	sizeAt, sizeEnd = 124, 136
+	sumAt, sumEnd   = 148, 156
 	typeAt          = 156
 
 	// saturated is what some writers put into the size field where the size is too
@@ -83,6 +84,25 @@ func (s *scanner) checkHeaders(hdr *tar.Header, first, data int64) error {
 		return fmt.Errorf("its size is %s by one header and %d by another: %w", said, size, errdefs.ErrInvalidArgument)
 	}
 	return nil
+}
+
+// HeaderSize is how many bytes IsHeader looks at.
+const HeaderSize = blockSize
+
+// IsHeader reports whether a file that begins with these bytes begins with a header of a tar
+// archive: whether its checksum is right.
+func IsHeader(block []byte) bool {
+	if len(block) < blockSize {
+		return false
+	}
+	sum := int64(8 * ' ')
+	for i, b := range block[:blockSize] {
+		if i < sumAt || i >= sumEnd {
+			sum += int64(b)
+		}
+	}
+	said, ok := number(block[sumAt:sumEnd])
+	return ok && said == sum
 }
 
 // number reads a number of a header, octal or, with the first bit set, binary.

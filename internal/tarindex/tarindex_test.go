@@ -211,6 +211,27 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+func TestIsHeader(t *testing.T) {
+	t.Parallel()
+	data := archive(t, regular("a", "x"))
+	for name, tc := range map[string]struct {
+		data []byte
+		want bool
+	}{
+		"an archive":       {data, true},
+		"a header alone":   {data[:512], true},
+		"a part of one":    {data[:511], false},
+		"the end mark":     {make([]byte, 1024), false},
+		"one byte changed": {append([]byte("b"), data[1:]...), false},
+		"text":             {[]byte(strings.Repeat("text", 200)), false},
+		"nothing":          {nil, false},
+	} {
+		if got := tarindex.IsHeader(tc.data); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestReadIsBounded(t *testing.T) {
 	t.Parallel()
 	one := archive(t, file{tar.Header{Name: "d/", Typeflag: tar.TypeDir}, ""})[:512]
