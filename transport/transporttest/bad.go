@@ -105,8 +105,8 @@ func (f Factory) refused(t *testing.T, node transport.Node, src io.Reader, want 
 	}
 	d = openDestination(t, place)
 	node.Desc.Size = int64(len(right))
-	if _, err := d.Put(t.Context(), node, func(context.Context, int64) (io.ReadCloser, error) {
-		return store.count(bytes.NewReader(right)), nil
+	if _, err := d.Put(t.Context(), node, func(_ context.Context, from int64) (io.ReadCloser, error) {
+		return store.count(bytes.NewReader(right[from:])), nil
 	}); err != nil {
 		t.Error("Put of the right bytes:", err)
 	}
