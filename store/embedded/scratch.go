@@ -160,11 +160,14 @@ func (s *Store) removeScratch(at *os.Root) error {
 // remove removes a file, if there is one. A directory with something in it is none of
 // ours: it is set aside.
 func (s *Store) remove(at *os.Root, name string) error {
-	err := at.Remove(name)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	info, err := at.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if info, statErr := at.Lstat(name); statErr == nil && info.IsDir() && at == s.root {
+	if err == nil {
+		err = at.Remove(name)
+	}
+	if err != nil && info != nil && info.IsDir() && at == s.root {
 		return s.setAside(name)
 	}
 	return files.Kind(err)

@@ -180,7 +180,7 @@ func checkFile(ctx context.Context, file *os.File, until time.Time) error {
 
 func openError(name string, err error) error {
 	switch {
-	case IsDamaged(err), errdefs.IsNotFound(err), errdefs.IsPermissionDenied(err), files.IsFull(err):
+	case IsDamaged(err), errdefs.IsNotFound(err), errdefs.IsPermissionDenied(err), files.IsFull(err), files.IsReadOnly(err):
 		return files.Kind(err)
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%s is open elsewhere: %w", name, errdefs.ErrUnavailable)

@@ -101,6 +101,8 @@ func Kind(err error) error {
 		return err
 	case IsFull(err):
 		return fmt.Errorf("%w: %w", err, errdefs.ErrResourceExhausted)
+	case IsReadOnly(err):
+		return fmt.Errorf("%w: %w", err, errdefs.ErrFailedPrecondition)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
 	case errors.Is(err, fs.ErrPermission):
