@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -72,24 +73,44 @@ const page = 256
 // dangling is Dangling in a view.
 func (v *view) dangling() ([]store.Record, error) {
 	all := []store.Record{}
+	err := v.eachRecord(func(rec store.Record) error {
+		if !rec.Dangling() {
+			return errEnough
+		}
+		all = append(all, rec)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list dangling records: %w", err)
+	}
+	return all, nil
+}
+
+// errEnough ends eachRecord without an error.
+var errEnough = errors.New("no more records are wanted")
+
+// eachRecord calls f with all records, in the order of their keys: the dangling ones first.
+func (v *view) eachRecord(f func(store.Record) error) error {
 	for after := ""; ; {
 		if err := v.ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		records, err := v.List(after, page)
 		if err != nil {
-			return nil, fmt.Errorf("list dangling records: %w", err)
+			return err
 		}
 		for _, rec := range records {
-			if !rec.Dangling() {
-				return all, nil // they come first
+			if err := f(rec); err != nil {
+				if errors.Is(err, errEnough) {
+					return nil
+				}
+				return err
 			}
-			all = append(all, rec)
+			after = rec.Key()
 		}
 		if len(records) < page {
-			return all, nil
+			return nil
 		}
-		after = records[page-1].Key()
 	}
 }
 
