@@ -9,6 +9,7 @@ import (
 
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
 	"github.com/dhowhq/dhow/store/embedded/internal/files"
+	"github.com/dhowhq/dhow/store/embedded/internal/journal"
 )
 
 const (
@@ -142,6 +143,12 @@ func (s *Store) direct(run func(*catalog.Tx) error) error {
 // commitGroup commits some of a group of ops, tells their callers, and returns the rest.
 // Its caller holds the gate.
 func (s *Store) commitGroup(group []*op) (rest []*op) {
+	if why := s.failing.Load(); why != nil { // since they were wanted
+		for _, o := range group {
+			o.finish(*why)
+		}
+		return nil
+	}
 	tx, err := s.catalog.Load().Update()
 	if err != nil {
 		err = s.noted(fmt.Errorf("beginning to write: %w", err))
@@ -201,12 +208,29 @@ func (s *Store) commit(tx *catalog.Tx) error {
 		return nil
 	}
 	err = files.Kind(fmt.Errorf("writing the database: %w", err))
-	if logged {
-		if undo := s.journal.Undo(); undo != nil {
-			return s.failed(fmt.Errorf("%w; and the journal has it already: %w", err, undo))
-		}
+	switch {
+	case !logged:
+		return s.failed(err)
+	case s.reached(state.Journal):
+		// Only the last sync has failed: the transaction may be on the disk, and so has to
+		// be in the journal. The next Open sees whether it is.
+		return s.end(err)
+	}
+	if undo := s.journal.Undo(); undo != nil {
+		return s.end(fmt.Errorf("%w; and the journal has it already: %w", err, undo))
 	}
 	return s.failed(err)
+}
+
+// reached reports whether the database has come to a position of the journal, or cannot
+// say so.
+func (s *Store) reached(at journal.Position) bool {
+	var state catalog.State
+	err := s.catalog.Load().View(func(tx *catalog.Tx) (err error) {
+		state, err = tx.State()
+		return err
+	})
+	return err != nil || state.Journal == at
 }
 
 // failed ends the writing after an error, unless it was that the disk is full: a file that
@@ -215,6 +239,11 @@ func (s *Store) failed(err error) error {
 	if errdefs.IsResourceExhausted(err) {
 		return err
 	}
+	return s.end(err)
+}
+
+// end ends the writing after an error.
+func (s *Store) end(err error) error {
 	why := fmt.Errorf("the store %s can only be read until it is opened again: %w: %w", s.root.Name(), err, errdefs.ErrFailedPrecondition)
 	s.failing.Store(&why)
 	if s.refusal.CompareAndSwap(nil, &why) {
