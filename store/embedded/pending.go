@@ -4,18 +4,21 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded/internal/blobfile"
+	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
 )
 
 // pendings are the blobs that batches are writing, or have written and not published.
 // Batches that want the same one share it.
 type pendings struct {
-	mu sync.Mutex
-	of map[digest.Digest]*pending
+	mu    sync.Mutex
+	of    map[digest.Digest]*pending
+	noted atomic.Bool // the database says that the store is being written to
 }
 
 // stage is how far a pending blob is.
@@ -158,7 +161,10 @@ func (s *Store) placeFiles(ctx context.Context, mine []*pending) error {
 	for i, b := range mine {
 		ingests[i] = b.ingest
 	}
-	err := s.files.Publish(ctx, ingests)
+	err := s.noteWriting(ctx)
+	if err == nil {
+		err = s.files.Publish(ctx, ingests)
+	}
 	p := &s.pendings
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,4 +184,29 @@ func (s *Store) placeFiles(ctx context.Context, mine []*pending) error {
 		return fmt.Errorf("making %d files durable: %w", len(mine), err)
 	}
 	return nil
+}
+
+// noteWriting has the database say that the store is being written to, as its first
+// transaction does: the files of one that a crash has kept from happening are looked for
+// only then.
+func (s *Store) noteWriting(ctx context.Context) error {
+	if s.pendings.noted.Load() {
+		return nil
+	}
+	var state catalog.State
+	err := s.view(ctx, func(tx *catalog.Tx) (err error) {
+		state, err = tx.State()
+		return err
+	})
+	if err == nil && state.Clean {
+		err = s.update(ctx, func(tx *catalog.Tx) error {
+			state, err := tx.State()
+			tx.SetState(state) // commit says the rest
+			return err
+		})
+	}
+	if err == nil {
+		s.pendings.noted.Store(true)
+	}
+	return err
 }
