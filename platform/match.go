@@ -21,8 +21,11 @@ func canonical(p ocispec.Platform) ocispec.Platform {
 // missing reports whether there is no platform at all.
 func missing(p ocispec.Platform) bool { return p.OS == "" && p.Architecture == "" }
 
-// unknown reports whether the platform is declared to be none, as BuildKit does
-// for manifests that are not images.
+// Unknown reports whether a platform is declared to be none, by the operating system or
+// architecture "unknown" in any case, as BuildKit does for manifests that are not images.
+// One that is empty is not.
+func Unknown(p ocispec.Platform) bool { return unknown(p) }
+
 func unknown(p ocispec.Platform) bool {
 	return strings.EqualFold(p.OS, "unknown") || strings.EqualFold(p.Architecture, "unknown")
 }
