@@ -73,7 +73,7 @@ func (f *files) read(dir, path string, info fs.FileInfo) error {
 		return f.readBlob(full, parts)
 	case parts[0] == "ingest" && len(parts) == 2:
 		return f.readPartial(full, parts[1], info)
-	case parts[0] == "bad" && len(parts) == 2 && regexp.MustCompile(`^([0-9a-f]+|catalog\.db)\.[1-9][0-9]*$`).MatchString(parts[1]):
+	case parts[0] == "bad" && len(parts) == 2 && regexp.MustCompile(`^.+\.[1-9][0-9]*$`).MatchString(parts[1]):
 		f.bad = append(f.bad, parts[1])
 		return nil
 	case parts[0] == "trash" && len(parts) == 2:

@@ -91,6 +91,9 @@ func readJournal(dir string, from position, show func(change any) error) (end po
 		if err != nil {
 			return end, err
 		}
+		if i == 0 && len(snapshots) == 0 && first != 0 {
+			return end, fmt.Errorf("segment %d begins with entry %d, and there is no snapshot", number, first)
+		}
 		if i > 0 && (number != end.segment+1 || first != end.sequence) {
 			return end, fmt.Errorf("segment %d begins with entry %d; want %+v", number, first, end)
 		}
