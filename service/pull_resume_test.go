@@ -197,7 +197,7 @@ func TestPullsWhileCollecting(t *testing.T) {
 	steps := 0
 	beside.Go(func() {
 		for ; ctx.Err() == nil; steps++ {
-			if _, err := f.store.Collect(t.Context()); err != nil {
+			if _, err := f.store.Collect(ctx); err != nil && ctx.Err() == nil {
 				t.Error("Collect:", err)
 				return
 			}

@@ -80,9 +80,9 @@ func TestPullPlatforms(t *testing.T) {
 			from.give(t, f.src, e.root, "library/busybox:1.37", e.referrers...)
 
 			list := digestsOf(t, f.src, e.ofRoot)
-			two := append(list, e.part(t, f, "linux/amd64", "linux/arm64")...)
+			two := slices.Concat(list, e.part(t, f, "linux/amd64", "linux/arm64"))
 			third := without(e.part(t, f, "linux/s390x"), two...)
-			rest := without(append(list, e.part(t, f, elevenPlatforms()...)...), append(slices.Clone(two), third...)...)
+			rest := without(e.part(t, f, elevenPlatforms()...), slices.Concat(two, third)...)
 			for _, step := range []struct {
 				what   string
 				opts   service.PullOptions

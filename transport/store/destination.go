@@ -28,6 +28,7 @@ type Destination struct {
 	ref  Reference
 	name string // of the record that the reference itself means; or empty
 	opts Options
+	base context.Context //nolint:containedctx // what it was opened in, without its end: for Close
 
 	begun *once.Step // there are a lease and a batch
 	lease string
@@ -53,7 +54,7 @@ func OpenDestination(ctx context.Context, r Reference, opts Options) (*Destinati
 	if err == nil && r.isZero() && r.ID != "" {
 		err = fmt.Errorf("an image is written under a name, which an ID is not: %w", errdefs.ErrInvalidArgument)
 	}
-	d := &Destination{ref: r, opts: opts, begun: once.New()}
+	d := &Destination{ref: r, opts: opts, base: context.WithoutCancel(ctx), begun: once.New()}
 	if err == nil {
 		d.name, err = r.record("")
 	}
@@ -86,7 +87,7 @@ func (d *Destination) begin(ctx context.Context) error {
 		}
 		batch, err := d.opts.Store.Begin(ctx, lease.ID)
 		if err != nil {
-			return errors.Join(err, release(d.opts.Store, lease.ID))
+			return errors.Join(err, release(ctx, d.opts.Store, lease.ID))
 		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -142,7 +143,7 @@ func (d *Destination) Close() error {
 	if lease == "" {
 		return nil
 	}
-	if err := errors.Join(batch.Close(), release(d.opts.Store, lease)); err != nil {
+	if err := errors.Join(batch.Close(), release(d.base, d.opts.Store, lease)); err != nil {
 		return fmt.Errorf("closing store:%s: %w", d.ref, err)
 	}
 	return nil

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
@@ -75,16 +75,25 @@ func (d *Destination) keep(ctx context.Context, desc ocispec.Descriptor, role im
 	return err == nil && put == local.Reused, err
 }
 
-// below returns everything below a document that is visible, each once; nil if something
-// is not there.
+// below returns everything below a document that is visible, as of one moment; nil if
+// something is not there.
 func (d *Destination) below(ctx context.Context, root ocispec.Descriptor) (below []image.Edge, err error) {
 	err = d.opts.Store.View(ctx, func(r local.NameReader) error {
 		below = []image.Edge{}
-		for e, err := range d.walk(ctx, r, root) {
+		seen := map[place]bool{}
+		for todo := []ocispec.Descriptor{root}; len(todo) > 0; {
+			parent := todo[len(todo)-1]
+			todo = todo[:len(todo)-1]
+			edges, err := d.newBelow(ctx, r, parent, seen)
 			if err != nil {
 				return err
 			}
-			below = append(below, e)
+			for _, e := range edges {
+				below = append(below, e)
+				if isParent(e.Role) {
+					todo = append(todo, e.Desc)
+				}
+			}
 		}
 		return nil
 	})
@@ -94,48 +103,35 @@ func (d *Destination) below(ctx context.Context, root ocispec.Descriptor) (below
 	return below, err
 }
 
-// walk yields what is below a document, each digest and role once. What is not there is
-// ErrNotFound.
-func (d *Destination) walk(ctx context.Context, r local.NameReader, root ocispec.Descriptor) iter.Seq2[image.Edge, error] {
-	type key struct {
-		of     string
-		parent bool
+// place is where a digest can be met: as a document, or not.
+type place struct {
+	digest digest.Digest
+	parent bool
+}
+
+// newBelow returns the edges of a document that were not seen before. One to what is not
+// there is ErrNotFound.
+func (d *Destination) newBelow(ctx context.Context, r local.NameReader, parent ocispec.Descriptor, seen map[place]bool) ([]image.Edge, error) {
+	facts, err := r.Facts(parent.Digest)
+	if err != nil {
+		return nil, err
 	}
-	return func(yield func(image.Edge, error) bool) {
-		seen := map[key]bool{}
-		for todo := []ocispec.Descriptor{root}; len(todo) > 0; {
-			desc := todo[len(todo)-1]
-			todo = todo[:len(todo)-1]
-			facts, err := r.Facts(desc.Digest)
-			if err == nil && len(seen)+len(facts.Edges) > d.opts.Limits.GraphNodes {
-				err = fmt.Errorf("the graph of %s has more than %d descriptors: %w", root.Digest, d.opts.Limits.GraphNodes, errdefs.ErrResourceExhausted)
-			}
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
-				yield(image.Edge{}, err)
-				return
-			}
-			for _, e := range facts.Edges {
-				k := key{e.Desc.Digest.String(), isParent(e.Role)}
-				if seen[k] {
-					continue
-				}
-				seen[k] = true
-				if _, err := r.Blob(e.Desc.Digest); err != nil {
-					yield(e, err)
-					return
-				}
-				if !yield(e, nil) {
-					return
-				}
-				if k.parent {
-					todo = append(todo, e.Desc)
-				}
-			}
+	if limit := d.opts.Limits.GraphNodes; len(seen)+len(facts.Edges) > limit {
+		return nil, fmt.Errorf("the graph has more than %d descriptors: %w", limit, errdefs.ErrResourceExhausted)
+	}
+	var found []image.Edge
+	for _, e := range facts.Edges {
+		at := place{e.Desc.Digest, isParent(e.Role)}
+		if seen[at] {
+			continue
 		}
+		seen[at] = true
+		if _, err := r.Blob(e.Desc.Digest); err != nil {
+			return nil, err
+		}
+		found = append(found, e)
 	}
+	return found, ctx.Err()
 }
 
 // Read returns the bytes of a small blob that is visible, verified.

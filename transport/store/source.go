@@ -49,6 +49,7 @@ func (o Options) withDefaults(ctx context.Context) (Options, error) {
 type Source struct {
 	ref  Reference
 	opts Options
+	base context.Context //nolint:containedctx // what it was opened in, without its end: for Close
 
 	held  *once.Step // the lease holds the root
 	mu    sync.Mutex
@@ -71,7 +72,7 @@ func OpenSource(ctx context.Context, r Reference, opts Options) (*Source, error)
 	if err != nil {
 		return nil, fmt.Errorf("opening store:%s: %w", r, err)
 	}
-	return &Source{ref: r, opts: opts, held: once.New()}, nil
+	return &Source{ref: r, opts: opts, base: context.WithoutCancel(ctx), held: once.New()}, nil
 }
 
 // SourceOf opens an image that the caller has found: any list or manifest that is there.
@@ -84,7 +85,7 @@ func SourceOf(ctx context.Context, root ocispec.Descriptor, r Reference, opts Op
 	if err != nil {
 		return nil, fmt.Errorf("opening %q in a store: %w", root.Digest, err)
 	}
-	return &Source{ref: r, opts: opts, held: once.New(), root: root}, nil
+	return &Source{ref: r, opts: opts, base: context.WithoutCancel(ctx), held: once.New(), root: root}, nil
 }
 
 // Root returns what the reference means. It is looked up once.
@@ -118,11 +119,11 @@ func (s *Source) hold(ctx context.Context) error {
 		s.lease = lease.ID
 		s.mu.Unlock()
 		if err := s.opts.Store.Hold(ctx, lease.ID, root.Digest); err != nil {
-			return errors.Join(err, s.release())
+			return errors.Join(err, s.release(ctx))
 		}
 	}
 	if _, err := s.opts.Store.Stat(ctx, root.Digest); err != nil { // it may have gone before it was held
-		return errors.Join(err, s.release())
+		return errors.Join(err, s.release(ctx))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,23 +132,23 @@ func (s *Source) hold(ctx context.Context) error {
 }
 
 // release ends the lease.
-func (s *Source) release() error {
+func (s *Source) release(ctx context.Context) error {
 	s.mu.Lock()
 	lease := s.lease
 	s.lease = ""
 	s.mu.Unlock()
-	return release(s.opts.Store, lease)
+	return release(ctx, s.opts.Store, lease)
 }
 
 // releasing is how long the end of a lease may take.
 const releasing = 30 * time.Second
 
-// release ends a lease, if it has an ID.
-func release(s local.Leases, id string) error {
+// release ends a lease, if it has an ID, also when the context has ended.
+func release(ctx context.Context, s local.Leases, id string) error {
 	if id == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), releasing)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releasing)
 	defer cancel()
 	if err := s.Release(ctx, id); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("releasing the lease: %w", err)
@@ -167,7 +168,7 @@ func (s *Source) Open(ctx context.Context, desc ocispec.Descriptor, from int64) 
 
 // Close releases what was kept. Readers that are open stay good.
 func (s *Source) Close() error {
-	if err := s.release(); err != nil {
+	if err := s.release(s.base); err != nil {
 		return fmt.Errorf("closing store:%s: %w", s.ref, err)
 	}
 	return nil
