@@ -19,6 +19,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/store/embedded"
 )
 
 // read is what this package finds in a store's directory.
@@ -290,4 +291,33 @@ func TestReaderKnowsOnlyThePage(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPageAfterARepair reads stores that have lost their database, or their journal.
+func TestPageAfterARepair(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fill(t)
+	w.close(t)
+	want := readStore(t, w.dir)
+	for _, lost := range []string{"catalog.db", "journal"} {
+		again := *w
+		again.dir = copyOf(t, w.dir)
+		if err := os.RemoveAll(filepath.Join(again.dir, lost)); err != nil {
+			t.Fatal(err)
+		}
+		again.open(t)
+		if _, err := again.Check(t.Context(), embedded.CheckOptions{Repair: true}); err != nil {
+			t.Error("Check:", err)
+		}
+		again.close(t)
+		r := readStore(t, again.dir)
+		r.wantFiles(t)
+		want.journal.letGo()
+		wantEqual(t, "the journal of a store that has lost its "+lost, want.journal, r.journal)
+		again.open(t)
+		again.wantAnswers(t, r)
+		again.close(t)
+	}
+	w.open(t)
 }
