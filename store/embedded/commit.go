@@ -197,6 +197,9 @@ func (s *Store) commit(tx *catalog.Tx) error {
 	logged := len(tx.Log()) > 0
 	if logged {
 		if err := s.journal.Append(tx.Log()); err != nil {
+			if s.journal.Failed() { // even if that was for want of room
+				return s.end(err)
+			}
 			return s.failed(err)
 		}
 		state.Journal = s.journal.Next()

@@ -165,7 +165,7 @@ func (s *Store) noteClean() error {
 	}
 	err := s.direct(func(tx *catalog.Tx) error { // nobody else commits any more
 		state, err := tx.State()
-		state.Clean = true
+		state.Clean, state.Sweep = true, s.sweep // what was not yet looked for is by another process
 		tx.SetState(state)
 		return err
 	})

@@ -237,6 +237,9 @@ func (l *Log) fail(err error) error {
 	return l.failed
 }
 
+// Failed reports whether the journal has failed for good: see Append.
+func (l *Log) Failed() bool { return l.failed != nil }
+
 // Rotate begins the next segment and returns a Log of it; l is closed.
 func (l *Log) Rotate() (*Log, error) {
 	if l.failed != nil {
