@@ -30,26 +30,23 @@ type checker struct {
 	plans [lanes]*planner // each at the state that was found
 }
 
-// recover opens the store that a crash has left, checks everything, repeats what was
+// recovered opens the store that a crash has left, checks everything, repeats what was
 // interrupted, and returns where each lane is then. The store is open, until close.
 func recovered(t *testing.T, c *contents, seed uint64, dir string, acknowledged [lanes]int) *checker {
 	t.Helper()
-	s, err := embedded.Open(t.Context(), dir, embedded.Options{Logger: logger(t)})
-	if err != nil {
-		t.Fatal("opening what is left:", err)
-	}
-	t.Cleanup(func() { _ = s.Close() }) // if close was not reached
-	k := &checker{c: c, seed: seed, store: s}
-	if err := s.Degraded(); err != nil {
-		t.Fatal("what is left cannot be written to:", err)
-	}
+	k := &checker{c: c, seed: seed}
+	k.open(t, dir)
 	for lane := range lanes {
 		k.plans[lane] = k.find(t, lane, acknowledged[lane])
 	}
 	k.bytes(t)
 	k.fsck(t, embedded.Stray) // the files of what was not published
-	if acknowledged[0]%2 == 0 {
-		k.collected(t) // else what is left of a command is there when it is repeated
+	switch acknowledged[0] % 3 { // else what is left of a command is there when it is repeated
+	case 0:
+		k.another(t, dir)
+		k.collected(t)
+	case 1:
+		k.collected(t)
 	}
 	for lane := range lanes {
 		k.repeat(t, lane)
@@ -57,6 +54,33 @@ func recovered(t *testing.T, c *contents, seed uint64, dir string, acknowledged 
 	k.bytes(t)
 	k.collected(t)
 	return k
+}
+
+func (k *checker) open(t *testing.T, dir string) {
+	t.Helper()
+	s, err := embedded.Open(t.Context(), dir, embedded.Options{Logger: logger(t)})
+	if err != nil {
+		t.Fatal("opening what is left:", err)
+	}
+	t.Cleanup(func() { _ = s.Close() }) // if close was not reached
+	if err := s.Degraded(); err != nil {
+		t.Fatal("what is left cannot be written to:", err)
+	}
+	k.store = s
+}
+
+// another does what another command does, which ends properly, and opens the store again.
+func (k *checker) another(t *testing.T, dir string) {
+	t.Helper()
+	l, err := k.store.Lease(t.Context(), store.Lease{})
+	if err == nil {
+		err = k.store.Release(t.Context(), l.ID)
+	}
+	if err != nil {
+		t.Fatal("another command:", err)
+	}
+	k.close(t)
+	k.open(t, dir)
 }
 
 // logger has the store speak in the log of a test, which is shown when it fails.
