@@ -234,9 +234,7 @@ func TestTakenForAnother(t *testing.T) {
 			list.MediaType = ocispec.MediaTypeImageConfig
 			return manifestOf(src, list)
 		},
-		"B14 a list as the config of an artifact": func(src *source, list ocispec.Descriptor) ocispec.Descriptor {
-			return manifestOf(src, list)
-		},
+		"B14 a list as the config of an artifact": manifestOf,
 		"B33 a list as a manifest": func(src *source, list ocispec.Descriptor) ocispec.Descriptor {
 			list.MediaType = ocispec.MediaTypeImageManifest
 			return src.Index(list)

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,10 +29,8 @@ func treeOf(tb testing.TB, dir string, without ...string) map[string]string {
 		if err != nil {
 			return err
 		}
-		for _, left := range without {
-			if name == left {
-				return nil
-			}
+		if slices.Contains(without, name) {
+			return nil
 		}
 		info, err := e.Info()
 		if err != nil {

@@ -186,6 +186,7 @@ func (x *planted) restore(t *testing.T) {
 }
 
 func (x *planted) try(t *testing.T) {
+	t.Helper()
 	reader, err := embedded.Open(t.Context(), x.dir, embedded.Options{ReadOnly: true, LockTimeout: -1})
 	if err == nil {
 		x.wantAnswers(t, reader)

@@ -32,7 +32,7 @@ func (w *world) wantBlobs(t *testing.T, r *read) {
 		if err == nil {
 			known[string(b.Digest)] = factsOf(f)
 		}
-		found := blob{size: uint64(b.Size), created: b.Created, number: r.db.blobs[string(b.Digest)].number} //nolint:gosec // small
+		found := blob{size: uint64(b.Size), created: b.Created, number: r.db.blobs[string(b.Digest)].number}
 		data := readAll(t, w, b.Digest)
 		if found.number > 0 {
 			found.bytes = data
@@ -88,7 +88,7 @@ func factsOf(f store.Facts) facts {
 	for _, e := range f.Edges {
 		d := e.Desc
 		out.edges = append(out.edges, edge{
-			string(e.Role), uint64(e.Index), targetOf(d), d.URLs, d.Annotations, string(d.Data), platformOf(d.Platform), d.ArtifactType, //nolint:gosec // a position
+			string(e.Role), uint64(e.Index), targetOf(d), d.URLs, d.Annotations, string(d.Data), platformOf(d.Platform), d.ArtifactType,
 		})
 	}
 	return out

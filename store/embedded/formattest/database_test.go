@@ -94,7 +94,10 @@ func readDatabase(path string) (*database, error) {
 			}
 		}
 	}
-	return db, db.takeBytes()
+	if err := db.takeBytes(); err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
 // read reads one value.

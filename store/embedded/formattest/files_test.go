@@ -73,7 +73,7 @@ func (f *files) read(dir, path string, info fs.FileInfo) error {
 		return f.readBlob(full, parts)
 	case parts[0] == "ingest" && len(parts) == 2:
 		return f.readPartial(full, parts[1], info)
-	case parts[0] == "bad" && len(parts) == 2 && regexp.MustCompile(`^.+\.[1-9][0-9]*$`).MatchString(parts[1]):
+	case parts[0] == "bad" && len(parts) == 2 && regexp.MustCompile(`^.+\.[1-9]\d*$`).MatchString(parts[1]):
 		f.bad = append(f.bad, parts[1])
 		return nil
 	case parts[0] == "trash" && len(parts) == 2:
@@ -88,7 +88,7 @@ func (f *files) readFormat(full string) error {
 	if err != nil {
 		return err
 	}
-	line := regexp.MustCompile(`^dhow store ([1-9][0-9]*)\n$`).FindSubmatch(data)
+	line := regexp.MustCompile(`^dhow store ([1-9]\d*)\n$`).FindSubmatch(data)
 	if line == nil {
 		return fmt.Errorf("%q", data)
 	}

@@ -107,7 +107,7 @@ func (r *read) wantFiles(tb testing.TB) {
 	want := map[string]int64{}
 	for d, b := range r.db.blobs {
 		if b.number == 0 {
-			want[d] = int64(b.size) //nolint:gosec // small
+			want[d] = int64(b.size)
 		}
 	}
 	wantEqual(tb, "blobs in files", want, r.files.blobs)

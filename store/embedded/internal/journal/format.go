@@ -188,5 +188,5 @@ func number(name, suffix string) (uint64, bool) {
 
 // damaged returns an ErrDataLoss about the journal.
 func damaged(format string, args ...any) error {
-	return fmt.Errorf("the journal is damaged: %s: %w", fmt.Errorf(format, args...), errdefs.ErrDataLoss)
+	return fmt.Errorf("the journal is damaged: %s: %w", fmt.Errorf(format, args...).Error(), errdefs.ErrDataLoss)
 }
