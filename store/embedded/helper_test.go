@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -82,6 +82,9 @@ type source struct {
 	nodes []*image.Node
 }
 
+// copy returns a source of its own of the same.
+func (src *source) copy() *source { return &source{Store: src.Store, nodes: slices.Clone(src.nodes)} }
+
 // write writes images under names, which alone hold them.
 func (src *source) write(tb testing.TB, s *embedded.Store, names map[string]ocispec.Descriptor) {
 	tb.Helper()
@@ -114,8 +117,10 @@ func sample(tb testing.TB, s *embedded.Store) *source {
 	index := src.Index(one, two, src.Attestation(one))
 	old := src.Image(testimage.Image{Platform: amd, Name: "old", Family: testimage.Docker})
 	gone := src.Image(testimage.Image{Platform: amd, Name: "gone", LayerSize: 80 << 10})
+	large := src.Image(testimage.Image{Platform: amd, Name: "large", Annotations: map[string]string{"large": strings.Repeat("x", 70<<10)}})
 	src.write(tb, s, map[string]ocispec.Descriptor{
 		"docker.io/library/index:1": index, "docker.io/library/one:1": one, "quay.io/x/old:latest": old, "quay.io/x/gone:latest": gone,
+		"quay.io/x/large:1": large, "quay.io/x/upon:1": src.upon(tb, one), "quay.io/x/about:1": src.Referrer(one, "application/x", "about"),
 	})
 	for _, m := range []store.Move{
 		{Name: "quay.io/x/old:latest", To: target(one), Labels: map[string]string{"a": "b"}}, // old dangles
@@ -144,88 +149,21 @@ func sample(tb testing.TB, s *embedded.Store) *source {
 	return src
 }
 
+// upon makes an image that says that it was built upon another one.
+func (src *source) upon(tb testing.TB, base ocispec.Descriptor) ocispec.Descriptor {
+	tb.Helper()
+	var m ocispec.Manifest
+	if err := json.Unmarshal(src.Get(base.Digest), &m); err != nil {
+		tb.Fatal(err)
+	}
+	m.Config = src.JSON(ocispec.MediaTypeImageConfig, map[string]any{
+		"os": "linux", "architecture": "amd64", "rootfs": map[string]any{"type": "layers", "diff_ids": []digest.Digest{}},
+		"config": map[string]any{"Labels": map[string]string{"org.mobyproject.image.parent": m.Config.Digest.String()}},
+	})
+	m.Layers = []ocispec.Descriptor{}
+	return src.JSON(ocispec.MediaTypeImageManifest, m)
+}
+
 func target(desc ocispec.Descriptor) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}
-}
-
-// answers are what a store says, one line for each thing that it is asked. Wrong bytes
-// fail the test; an error is an answer.
-func answers(tb testing.TB, s *embedded.Store, src *source) map[string]string {
-	tb.Helper()
-	ctx := context.Background()
-	all := map[string]string{}
-	for _, d := range src.Digests() {
-		all["bytes of "+d.String()] = read(tb, s, src, d)
-		blob, err := s.Stat(ctx, d)
-		all["blob "+d.String()] = text(blob.Size, err)
-		facts, err := s.Facts(ctx, d)
-		all["facts of "+d.String()] = text(facts, err)
-		err = s.View(ctx, func(r store.NameReader) error {
-			for what, find := range map[string]func(digest.Digest) ([]store.Record, error){"target": r.Target, "containing": r.Containing} {
-				records, err := find(d)
-				all[what+" "+d.String()] = text(records, err)
-			}
-			found, err := r.Prefix(d.Encoded()[:7], 0)
-			all["prefix "+d.String()] = text(found, err)
-			return nil
-		})
-		if err != nil {
-			all["view "+d.String()] = kindName(err)
-		}
-	}
-	err := s.View(ctx, func(r store.NameReader) error {
-		records, err := r.List("", 0)
-		all["names"] = text(records, err)
-		for _, rec := range records {
-			found, err := r.Get(rec.Key())
-			all["name "+rec.Key()] = text(found, err)
-		}
-		return nil
-	})
-	all["view"] = kindName(err)
-	leases, err := s.Leases(ctx)
-	all["leases"] = text(leases, err)
-	held, err := s.Held(ctx, "held")
-	all["held"] = text(held, err)
-	return all
-}
-
-// text writes an answer.
-func text(v any, err error) string {
-	if err != nil {
-		return kindName(err)
-	}
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err.Error()
-	}
-	return string(data)
-}
-
-// read reads a blob, which must be right or end in an error.
-func read(tb testing.TB, s *embedded.Store, src *source, d digest.Digest) string {
-	tb.Helper()
-	r, err := s.Open(context.Background(), d, 0)
-	if err != nil {
-		return kindName(err)
-	}
-	defer r.Close()
-	data, err := io.ReadAll(r)
-	if err == nil && !bytes.Equal(data, src.Get(d)) {
-		tb.Errorf("%s: %d bytes that are not its own were read without an error", d, len(data))
-	}
-	return kindName(err)
-}
-
-// kindName says of what kind an error is.
-func kindName(err error) string {
-	switch {
-	case err == nil:
-		return "ok"
-	case errdefs.IsNotFound(err):
-		return "not found"
-	case errdefs.IsDataLoss(err):
-		return "data loss"
-	}
-	return err.Error()
 }

@@ -1,0 +1,370 @@
+package embedded_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/dhowhq/dhow/internal/testimage"
+	"github.com/dhowhq/dhow/store"
+	"github.com/dhowhq/dhow/store/embedded"
+)
+
+const pageSize = 4 << 10
+
+// mutators are the ways in which files rot. Each gets the bytes of a file, what picks the
+// position of one that is of use, and the bytes of another file of the kind.
+var mutators = map[string]func(r *rand.Rand, data []byte, pick func() int, other []byte) []byte{
+	"one bit":     oneBit,
+	"other bytes": otherBytes,
+	"zeroed page": func(_ *rand.Rand, data []byte, pick func() int, _ []byte) []byte {
+		clear(page(data, pick()))
+		return data
+	},
+	"swapped":   swapped,
+	"truncated": func(_ *rand.Rand, data []byte, pick func() int, _ []byte) []byte { return data[:pick()] },
+	"appended":  appended,
+	"emptied":   func(*rand.Rand, []byte, func() int, []byte) []byte { return []byte{} },
+	"removed":   func(*rand.Rand, []byte, func() int, []byte) []byte { return nil },
+}
+
+func oneBit(r *rand.Rand, data []byte, pick func() int, _ []byte) []byte {
+	data[pick()] ^= 1 << r.IntN(8)
+	return data
+}
+
+func otherBytes(r *rand.Rand, data []byte, pick func() int, _ []byte) []byte {
+	at := pick()
+	for i := at; i < min(at+1+r.IntN(64), len(data)); i++ {
+		data[i] = byte(r.IntN(256))
+	}
+	return data
+}
+
+// swapped swaps two files, or two pages of one.
+func swapped(_ *rand.Rand, data []byte, pick func() int, other []byte) []byte {
+	if other != nil {
+		return other
+	}
+	one, two := page(data, pick()), page(data, pick())
+	was := bytes.Clone(one)
+	copy(one, two)
+	copy(two, was)
+	return data
+}
+
+func appended(r *rand.Rand, data []byte, _ func() int, _ []byte) []byte {
+	for range 1 + r.IntN(2*pageSize) {
+		data = append(data, byte(r.IntN(256)))
+	}
+	return data
+}
+
+func page(data []byte, at int) []byte {
+	begin := at &^ (pageSize - 1)
+	return data[begin:min(begin+pageSize, len(data))]
+}
+
+// mutants returns the files of a store that rot, by what they are.
+func mutants(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for kind, pattern := range map[string]string{"blob": "blobs/*/*/*", "database": "catalog.db", "journal": "journal/*"} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatal(found, err)
+		}
+		for _, path := range found {
+			name, err := filepath.Rel(dir, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[kind] = append(all[kind], name)
+		}
+	}
+	return all
+}
+
+// worn makes a store that has all that a store may have, its journal a snapshot too.
+func worn(t *testing.T) (dir string, src *source, want map[string]string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "store")
+	s := openStore(t, dir, embedded.Options{})
+	src = sample(t, s)
+	closeStore(t, s)
+	if err := truncate("journal/0000000000000001.log", 10_000)(dir); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, dir, embedded.Options{})
+	check(t, s, embedded.CheckOptions{Repair: true})
+	src.write(t, s, map[string]ocispec.Descriptor{"quay.io/x/later:1": src.Image(testimage.Image{Name: "later"})})
+	b, lease := newBatch(t, s)
+	w, err := b.Writer(t.Context(), "partial")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, 100_000)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []interface{ Close() error }{w, b} {
+		closeStore(t, c)
+	}
+	if err := s.Release(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Collect(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	want = everything(t, s, src)
+	closeStore(t, s)
+	return dir, src, want
+}
+
+// everything is answers, and what was not written to its end.
+func everything(t *testing.T, s *embedded.Store, src *source) map[string]string {
+	t.Helper()
+	all := answers(t, s, src)
+	partial, err := s.Partial(t.Context())
+	for i := range partial {
+		partial[i].Started, partial[i].Updated = time.Time{}, time.Time{} // of the file
+	}
+	all["partial"] = text(partial, err)
+	return all
+}
+
+// TestMutations changes files of a store, as a disk does that rots. What changes an answer
+// is found, no wrong bytes are read, and a repair, or writing the same again, makes
+// everything as it was.
+func TestMutations(t *testing.T) {
+	t.Parallel()
+	rounds := 60
+	if long() {
+		rounds = 500
+	}
+	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any bits
+	dir, src, want := worn(t)
+	files, live := mutants(t, dir), livePages(t, dir)
+	var all tally
+	t.Run("rounds", func(t *testing.T) {
+		for n := range rounds {
+			t.Run(fmt.Sprintf("seed %d, %d", seed, n), func(t *testing.T) {
+				t.Parallel()
+				m := mutation{r: rand.New(rand.NewPCG(seed, uint64(n))), dir: copyOf(t, dir), src: src.copy(), want: want, live: live} //nolint:gosec // reproducible, not negative
+				m.file = slices.Sorted(maps.Keys(files))[n%len(files)]
+				kinds := slices.Sorted(maps.Keys(mutators))
+				m.kind = kinds[n/len(files)%len(kinds)]
+				m.mutate(t, files[m.file])
+				all.add(m.try(t, n%4 == 0))
+			})
+		}
+	})
+	all.print(t)
+}
+
+// mutation is one of a store.
+type mutation struct {
+	r          *rand.Rand
+	dir        string
+	src        *source
+	want       map[string]string
+	file, kind string
+	path       string
+	live       []int // pages of the database
+}
+
+// mutate changes one of some files.
+func (m *mutation) mutate(t *testing.T, files []string) {
+	t.Helper()
+	m.path = files[m.r.IntN(len(files))]
+	path := filepath.Join(m.dir, m.path)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var other []byte
+	if second := files[m.r.IntN(len(files))]; second != m.path && m.kind == "swapped" {
+		other, err = os.ReadFile(filepath.Join(m.dir, second))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(m.dir, second), data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if data = mutators[m.kind](m.r, data, m.picker(data), other); data == nil {
+		err = os.Remove(path)
+	} else {
+		err = os.WriteFile(path, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// picker picks positions in a file that are in use: before the zeros at its end, or in one
+// of the pages of the database that are not free.
+func (m *mutation) picker(data []byte) func() int {
+	used := max(1, len(bytes.TrimRight(data, "\x00")))
+	if m.file != "database" {
+		return func() int { return m.r.IntN(used) }
+	}
+	return func() (at int) {
+		for range 20 { // much of a page is often not in use
+			at = min(m.live[m.r.IntN(len(m.live))]*pageSize+m.r.IntN(pageSize), len(data)-1)
+			if data[at] != 0 {
+				break
+			}
+		}
+		return at
+	}
+}
+
+// livePages returns the pages of a store's database that are in use.
+func livePages(t *testing.T, dir string) []int {
+	t.Helper()
+	db, err := bolt.Open(filepath.Join(dir, "catalog.db"), 0o600, &bolt.Options{ReadOnly: true, PreLoadFreelist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var live []int
+	err = db.View(func(tx *bolt.Tx) error {
+		for id := 0; ; id++ {
+			info, err := tx.Page(id)
+			if info == nil || err != nil {
+				return err
+			}
+			if info.Type != "free" {
+				live = append(live, id)
+			}
+			for range info.OverflowCount {
+				id++
+				live = append(live, id)
+			}
+		}
+	})
+	if size := db.Info().PageSize; size != pageSize {
+		t.Skipf("the database has pages of %d bytes", size)
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return live
+}
+
+// try opens the store, asks it, checks it and repairs it, and returns what came of it.
+func (m *mutation) try(t *testing.T, readOnly bool) result {
+	t.Helper()
+	what := fmt.Sprintf("%s of %s", m.kind, m.path)
+	if readOnly {
+		s := openStore(t, m.dir, embedded.Options{ReadOnly: true})
+		m.wantFound(t, what+", for reading only", everything(t, s, m.src), check(t, s, embedded.CheckOptions{}))
+		closeStore(t, s)
+	}
+	s := openStore(t, m.dir, embedded.Options{})
+	defer closeStore(t, s)
+	r := result{file: m.file, kind: m.kind}
+	got, report := everything(t, s, m.src), check(t, s, embedded.CheckOptions{})
+	r.changed, r.found = m.wantFound(t, what, got, report), len(report.Findings) > 0
+	check(t, s, embedded.CheckOptions{Repair: true})
+	r.repaired = maps.Equal(m.want, everything(t, s, m.src))
+	if !r.repaired && !slices.ContainsFunc(report.Findings, func(f embedded.Finding) bool { return f.Remedy == embedded.ByWriting }) {
+		t.Errorf("%s: findings %v; want one that says that a repair does not heal it", what, report.Findings)
+	}
+	rewrite(t, s, m.src, m.want)
+	wantAnswers(t, what+", repaired and written again", m.want, everything(t, s, m.src))
+	wantSound(t, s)
+	return r
+}
+
+// wantFound checks that there are findings if an answer has changed.
+func (m *mutation) wantFound(t *testing.T, what string, got map[string]string, report embedded.Report) (changed bool) {
+	t.Helper()
+	changed = !maps.Equal(m.want, got)
+	if changed && len(report.Findings) == 0 {
+		t.Errorf("%s has changed answers, and nothing was found:\n%.2000s", what, cmp.Diff(m.want, got))
+	}
+	return changed
+}
+
+// result is what came of one mutation.
+type result struct {
+	file, kind               string
+	changed, found, repaired bool
+}
+
+// tally counts results.
+type tally struct {
+	mu  sync.Mutex
+	all []result
+}
+
+func (c *tally) add(r result) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, r)
+}
+
+// print writes the table that is in docs/reliability.md.
+func (c *tally) print(t *testing.T) {
+	t.Helper()
+	rows := map[string]*[5]int{}
+	for _, r := range c.all {
+		for _, name := range []string{r.file + " | " + r.kind, "~all | "} {
+			if rows[name] == nil {
+				rows[name] = &[5]int{}
+			}
+			for i, counts := range []bool{true, r.changed, r.found, r.repaired, !r.repaired} {
+				if counts {
+					rows[name][i]++
+				}
+			}
+		}
+	}
+	var out strings.Builder
+	out.WriteString("\n| file | mutation | tried | changed an answer | found | healed by repair | healed by writing again |\n|---|---|--:|--:|--:|--:|--:|\n")
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		fmt.Fprintf(&out, "| %s |", strings.TrimPrefix(name, "~"))
+		for _, n := range rows[name] {
+			fmt.Fprintf(&out, " %d |", n)
+		}
+		out.WriteString("\n")
+	}
+	t.Log(out.String())
+	if sum := rows["~all | "]; sum[1] == 0 || sum[3] == 0 || sum[4] == 0 {
+		t.Error("no mutation has changed an answer, or was healed in one of the ways")
+	}
+}
+
+// rewrite writes again what a store had.
+func rewrite(t *testing.T, s *embedded.Store, src *source, want map[string]string) {
+	t.Helper()
+	b, lease := newBatch(t, s)
+	for _, n := range slices.Clone(src.nodes) {
+		if want["bytes of "+n.Desc.Digest.String()] == "ok" {
+			src.put(t, b, n.Desc, n.Role)
+		}
+	}
+	if _, err := b.Publish(t.Context()); err != nil {
+		t.Error("Publish:", err)
+	}
+	closeStore(t, b)
+	if err := s.Release(t.Context(), lease); err != nil {
+		t.Error("Release:", err)
+	}
+	if _, err := store.Collect(t.Context(), s); err != nil {
+		t.Error("Collect:", err)
+	}
+}
