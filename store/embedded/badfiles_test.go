@@ -73,9 +73,9 @@ func TestBadFormat(t *testing.T) {
 	}
 }
 
-// TestStrays: what has a name that is none in a store is not a blob, is found by a check,
+// TestMisnamed: what has a name that is none in a store is not a blob, is found by a check,
 // and stays, until a repair sets it aside.
-func TestStrays(t *testing.T) {
+func TestMisnamed(t *testing.T) {
 	t.Parallel()
 	dir, src, want := sampled(t)
 	var d digest.Digest // in a file
