@@ -126,6 +126,13 @@ func (s *Service) push(ctx context.Context, dst transport.Destination, reference
 	return p, err
 }
 
+// Document finds the list or manifest that a reference means, as Resolve does: for a
+// config it is the manifest that has it.
+func (s *Service) Document(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	p, err := s.pushSubject(ctx, reference)
+	return p.image, err
+}
+
 // pushSubject is what is to be pushed.
 type pushSubject struct {
 	record   store.Record
@@ -133,11 +140,9 @@ type pushSubject struct {
 	warnings []string
 }
 
-// pushSource resolves a reference, and opens what it means in a way that keeps all of it
-// from being collected.
-func (s *Service) pushSource(ctx context.Context, reference string) (pushSubject, *local.Source, error) {
-	var p pushSubject
-	err := s.view(ctx, func(v *view) error {
+// pushSubject resolves a reference.
+func (s *Service) pushSubject(ctx context.Context, reference string) (p pushSubject, err error) {
+	err = s.view(ctx, func(v *view) error {
 		r, err := v.resolve(reference)
 		if err != nil {
 			return err
@@ -146,6 +151,13 @@ func (s *Service) pushSource(ctx context.Context, reference string) (pushSubject
 		p.image, err = v.documentOf(r)
 		return err
 	})
+	return p, err
+}
+
+// pushSource resolves a reference, and opens what it means in a way that keeps all of it
+// from being collected.
+func (s *Service) pushSource(ctx context.Context, reference string) (pushSubject, *local.Source, error) {
+	p, err := s.pushSubject(ctx, reference)
 	if err != nil {
 		return p, nil, err
 	}

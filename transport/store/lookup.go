@@ -26,8 +26,8 @@ func (s *Source) find(ctx context.Context) (root ocispec.Descriptor, err error) 
 		root, err = s.ref.find(r)
 		return err
 	})
-	if errdefs.IsNotFound(err) && s.opts.Resolve != nil {
-		return s.opts.Resolve(ctx, s.ref.String())
+	if errdefs.IsNotFound(err) && s.ref.ID != "" && s.opts.Resolve != nil {
+		return s.opts.Resolve(ctx, s.ref.ID)
 	}
 	return root, err
 }

@@ -23,9 +23,9 @@ type Options struct {
 	// Store has the images. It stays the caller's, and open as long as what is opened
 	// with it.
 	Store local.Store
-	// Resolve finds the target of a reference that is neither the name of an image nor
-	// the whole digest of something in one, or is ErrNotFound; nil: nothing is found so.
-	Resolve func(ctx context.Context, reference string) (ocispec.Descriptor, error)
+	// Resolve finds the list or manifest of an ID that is not the whole digest of one, or
+	// is ErrNotFound; nil: nothing is found so.
+	Resolve func(ctx context.Context, id string) (ocispec.Descriptor, error)
 	// Limits bound the graphs of which it is asked whether all of them is there.
 	Limits image.Limits
 	// Logger is told of what could not be tidied up; nil: nobody.

@@ -30,8 +30,8 @@ func TestRoot(t *testing.T) {
 	src.Delete(absent.Digest)
 	write(t, s, src, root, "app:1")
 	write(t, s, src, other, "other")
-	resolved := func(_ context.Context, reference string) (ocispec.Descriptor, error) {
-		if reference != "docker.io/library/cafe:latest" {
+	resolved := func(_ context.Context, id string) (ocispec.Descriptor, error) {
+		if id != "cafe" {
 			return ocispec.Descriptor{}, errdefs.ErrNotFound
 		}
 		return other, nil
