@@ -34,6 +34,8 @@ type app struct {
 	log    *slog.Logger
 	limits image.Limits
 	store  storeSettings
+
+	shared sharedStore
 }
 
 func newApp(stdin io.Reader, stdout io.Writer, stderr *os.File, term string) *app {

@@ -14,6 +14,7 @@ import (
 	"github.com/dhowhq/dhow/transport/dir"
 	"github.com/dhowhq/dhow/transport/oci"
 	"github.com/dhowhq/dhow/transport/registry"
+	localstore "github.com/dhowhq/dhow/transport/store"
 )
 
 // places are the transports that a reference can name.
@@ -22,6 +23,7 @@ func places() []place {
 		bind("dir", "PATH", "a plain directory", dir.Parse, dir.OpenSource, dir.OpenDestination, dirOptions),
 		bind("docker", "//NAME[:TAG][@DIGEST]", "a registry", registry.Parse, registry.OpenSource, registry.OpenDestination, registryOptions),
 		bind("oci", "PATH[:NAME|:@N]", "an OCI image layout", oci.Parse, oci.OpenSource, oci.OpenDestination, ociOptions),
+		bind("store", "NAME[:TAG][@DIGEST]", "the local store", localstore.Parse, openStoreSource, openStoreDestination, storeOptions),
 	}
 }
 
@@ -43,6 +45,8 @@ type settings struct {
 	sharedBlobs string
 	lastWins    bool
 	registry    registrySettings
+	// local opens the local store.
+	local func(ctx context.Context, use storeUse) (*openedStore, error)
 	// ask asks the user for what is not to be seen.
 	ask func(ctx context.Context, prompt string) (string, error)
 }
@@ -129,7 +133,7 @@ func (a *app) source(ctx context.Context, arg string, s settings) (transport.Sou
 
 // complete adds to the settings of a place those that hold for all.
 func (a *app) complete(s settings) settings {
-	s.limits, s.log, s.ask = a.limits, a.log, a.askPassword
+	s.limits, s.log, s.ask, s.local = a.limits, a.log, a.askPassword, a.shareStore
 	return s
 }
 
