@@ -72,41 +72,88 @@ func (x *Index) Resolve(ctx context.Context, name string) (ocispec.Descriptor, e
 	}
 	last := found[len(found)-1]
 	for _, e := range found {
-		if contentOf(e.Descriptor) != contentOf(last.Descriptor) && !x.opts.LastWins {
-			return ocispec.Descriptor{}, fmt.Errorf("reference %s is claimed by %s and by %s; choose one by its position, or let the last one win: %w",
-				strictjson.Quote(name), e.at(), last.at(), errdefs.ErrInvalidArgument)
+		if err := x.checkTwins(name, e, last); err != nil {
+			return ocispec.Descriptor{}, err
 		}
 	}
 	return withoutName(last.Descriptor), nil
 }
 
+// checkTwins checks two entries of one name.
+func (x *Index) checkTwins(name string, a, b positioned) error {
+	if x.opts.LastWins || contentOf(a.Descriptor) == contentOf(b.Descriptor) {
+		return nil
+	}
+	return fmt.Errorf("reference %s is claimed by %s and by %s; choose one by its position, or let the last one win: %w",
+		strictjson.Quote(name), a.at(), b.at(), errdefs.ErrInvalidArgument)
+}
+
+// Named returns every name, in the order in which they first come, with what it points at. A
+// name that two entries claim is an error as it is of Root.
+func (x *Index) Named() ([]Named, error) {
+	var all []Named
+	at := map[string]int{}
+	claimed := map[string]positioned{}
+	for i, e := range x.list.Instances() {
+		name, p := x.opts.NameOf(e), positioned{e, i}
+		if name == "" {
+			continue
+		}
+		other, twice := claimed[name]
+		claimed[name] = p
+		if !twice {
+			at[name] = len(all)
+			all = append(all, Named{name, withoutName(e)})
+			continue
+		}
+		if err := x.checkTwins(name, other, p); err != nil {
+			return nil, err
+		}
+		all[at[name]].Desc = withoutName(e)
+	}
+	return all, nil
+}
+
 // only returns the one image of the layout.
 func (x *Index) only(ctx context.Context, entries []ocispec.Descriptor) (ocispec.Descriptor, error) {
-	if len(entries) == 0 {
+	images, err := x.Images(ctx)
+	switch {
+	case err != nil:
+		return ocispec.Descriptor{}, err
+	case len(entries) == 0:
 		return ocispec.Descriptor{}, fmt.Errorf("the layout has no images: %w", errdefs.ErrNotFound)
+	case len(images) == 1:
+		return images[0], nil
 	}
-	images := distinct(slices.DeleteFunc(slices.Clone(entries), IsAttached))
+	return ocispec.Descriptor{}, fmt.Errorf("more than one image in oci, choose an image: %s: %w", x.describe(entries), errdefs.ErrInvalidArgument)
+}
+
+// Images returns what Root counts as images, each once, in the order of the index, and
+// without names. What belongs to another image is one itself if there is nothing else.
+func (x *Index) Images(ctx context.Context) ([]ocispec.Descriptor, error) {
+	entries := distinct(x.list.Instances())
+	images := slices.DeleteFunc(slices.Clone(entries), IsAttached)
 	if len(images) > 1 {
 		found, err := x.scan(ctx)
 		if err != nil {
-			return ocispec.Descriptor{}, err
+			return nil, err
 		}
 		flat, err := x.flatImage(found)
 		if err != nil {
-			return ocispec.Descriptor{}, err
+			return nil, err
 		}
 		if flat != nil {
-			return flat.desc, nil
+			return []ocispec.Descriptor{flat.desc}, nil
 		}
 		images = slices.DeleteFunc(images, func(e ocispec.Descriptor) bool { return found.refers[e.Digest] })
 	}
-	switch {
-	case len(images) == 1:
-		return withoutName(images[0]), nil
-	case len(images) == 0 && len(distinct(entries)) == 1:
-		return withoutName(entries[0]), nil
+	if len(images) == 0 && len(entries) == 1 {
+		images = entries
 	}
-	return ocispec.Descriptor{}, fmt.Errorf("more than one image in oci, choose an image: %s: %w", x.describe(entries), errdefs.ErrInvalidArgument)
+	for i, e := range images {
+		images[i] = withoutName(e)
+	}
+	return images, nil
 }
 
 // flat is a multi-platform image that index.json itself is.

@@ -22,15 +22,15 @@ type content struct {
 
 func contentOf(e ocispec.Descriptor) content { return content{e.MediaType, e.Digest, e.Size} }
 
-// Wanted is a name and what it shall be for.
-type Wanted struct {
+// Named is a name and what it is, or shall be, for.
+type Named struct {
 	Name string // empty for none
 	Desc ocispec.Descriptor
 }
 
 // CheckNames checks that no name is wanted for two things, which is
 // errdefs.ErrInvalidArgument.
-func CheckNames(wanted []Wanted) error {
+func CheckNames(wanted []Named) error {
 	named := map[string]ocispec.Descriptor{}
 	for _, n := range wanted {
 		if n.Name == "" {

@@ -62,9 +62,9 @@ func (d *Destination) Commit(ctx context.Context, names []transport.Naming) ([]s
 }
 
 func (d *Destination) commit(ctx context.Context, names []transport.Naming) ([]string, error) {
-	var wanted []ocilayout.Wanted
+	var wanted []ocilayout.Named
 	for _, n := range names {
-		wanted = append(wanted, ocilayout.Wanted{Name: d.nameOf(n), Desc: n.Desc})
+		wanted = append(wanted, ocilayout.Named{Name: d.nameOf(n), Desc: n.Desc})
 	}
 	if err := ocilayout.CheckNames(wanted); err != nil {
 		return nil, err
