@@ -55,7 +55,7 @@ func TestInfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sound.State != store.Clean || sound.Reason != "" || len(sound.Untold) > 0 || sound.Blobs.Count != visible ||
-		*sound.Names != 3 || *sound.Dangling != 1 || *sound.Leases != 1 || visible > len(src.Digests()) {
+		*sound.Names != 6 || *sound.Dangling != 1 || *sound.Leases != 1 || visible > len(src.Digests()) {
 		t.Errorf("info: %+v, %d blobs", sound, visible)
 	}
 	closeStore(t, s)

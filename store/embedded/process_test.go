@@ -21,7 +21,8 @@ const (
 
 // roles are what this program can be in another process.
 var roles = map[string]func(input []byte) error{
-	"lease": makeLease,
+	"lease":  makeLease,
+	"repair": repair,
 }
 
 func TestMain(m *testing.M) {

@@ -38,7 +38,7 @@ func elements(page []byte, flags uint16, count int, at pointer, show func(elemen
 				return below, fmt.Errorf("bucket %.64q: %w", e.key, err)
 			}
 			if root != 0 {
-				below = append(below, pointer{page: root, depth: at.depth + 1})
+				below = append(below, pointer{page: root, depth: at.depth + 1, bucket: true})
 			}
 		}
 	}

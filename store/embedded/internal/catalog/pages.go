@@ -46,6 +46,7 @@ type pages struct {
 type pointer struct {
 	page     uint64
 	depth    int    // below the root
+	bucket   bool   // it is the root of a bucket
 	from, to []byte // between which its keys are, the latter excluded; nil: no such bound
 }
 

@@ -160,7 +160,8 @@ func (s *salvage) each(b bucket, f func(key, value []byte) error) {
 	}
 }
 
-// walk shows what is in the leaves below a page, but for what is damaged.
+// walk shows what is in the leaves below a page, but for what is damaged, and for what is
+// in buckets.
 func (s *salvage) walk(at pointer, show func(element)) {
 	for todo := []pointer{at}; len(todo) > 0 && s.failed == nil; {
 		at := todo[len(todo)-1]
@@ -172,6 +173,10 @@ func (s *salvage) walk(at pointer, show func(element)) {
 		if err != nil {
 			s.skipped(err)
 		}
-		todo = append(todo, below...)
+		for _, next := range below {
+			if !next.bucket {
+				todo = append(todo, next)
+			}
+		}
 	}
 }
