@@ -40,7 +40,7 @@ func recovered(t *testing.T, c *contents, seed uint64, dir string, acknowledged 
 		k.plans[lane] = k.find(t, lane, acknowledged[lane])
 	}
 	k.bytes(t)
-	k.fsck(t, embedded.Stray) // the files of what was not published
+	k.fsck(t, embedded.Stray)    // the files of what was not published
 	switch acknowledged[0] % 3 { // else what is left of a command is there when it is repeated
 	case 0:
 		k.another(t, dir)

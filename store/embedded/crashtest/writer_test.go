@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"sync"
@@ -59,7 +58,7 @@ type writer struct {
 	using sync.RWMutex // to write is to open it again
 
 	mu  sync.Mutex // of the output
-	out io.Writer
+	out *os.File
 }
 
 // runWriter is the process, and returns its exit code.
@@ -109,14 +108,12 @@ func (w *writer) openAgain() (ok bool) {
 	return false
 }
 
-// say writes a line, once more if that fails.
+// say writes a line.
 func (w *writer) say(what string, lane, n int, text string) {
 	line := fmt.Sprintf("%s %d %d %s\n", what, lane, n, strings.ReplaceAll(text, "\n", "; "))
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, err := io.WriteString(w.out, line); err != nil {
-		_, _ = io.WriteString(w.out, line) // there is nobody to tell
-	}
+	_ = tell(w.out, line) // who has gone away need not be told
 }
 
 // work does what a lane has to do.
