@@ -84,6 +84,7 @@ func (a *app) command() *cobra.Command {
 	a.store.add(root)
 	root.SetHelpCommand(helpCommand(root))
 	for _, c := range []*cobra.Command{
+		a.pullCommand(), a.pushCommand(), a.tagCommand(), a.rmiCommand(), a.pruneCommand(),
 		a.copyCommand(), a.inspectCommand(), a.tagsCommand(), a.reposCommand(), a.referrersCommand(), a.deleteCommand(),
 		a.loginCommand(), a.logoutCommand(), a.digestCommand(),
 		a.storeCommand(), a.fsckCommand(), a.gcCommand(),
@@ -118,6 +119,12 @@ func (a *app) write(fill func(w io.Writer) error) error {
 		return err
 	}
 	return w.Flush()
+}
+
+// writeLine writes a line to standard output.
+func (a *app) writeLine(line string) error {
+	_, err := io.WriteString(a.stdout, line+"\n")
+	return err
 }
 
 // writeJSON writes a value as JSON to standard output.

@@ -84,7 +84,12 @@ func (f *copyFlags) progressMode(a *app) (progress.Mode, error) {
 	if f.quiet {
 		return progress.None, nil
 	}
-	mode, err := progress.ParseMode(f.progress)
+	return a.progressMode(f.progress)
+}
+
+// progressMode returns how progress is shown by the word of --progress.
+func (a *app) progressMode(word string) (progress.Mode, error) {
+	mode, err := progress.ParseMode(word)
 	return progress.Resolve(mode, a.stderr, a.term), err
 }
 

@@ -97,7 +97,7 @@ func (f *copyFlags) registries() *pflag.FlagSet {
 	all := share(&f.source.registry, &f.dest.registry)
 	all.addAuthFile(flags)
 	all.addRetries(flags)
-	flags.StringVar(&f.verify, "verify", verifyHere, "have layers and configs verified `WHERE`: here, or at the destination, by the registry alone; the receipt says which")
+	addVerify(flags, &f.verify)
 	return flags
 }
 
@@ -144,7 +144,9 @@ func (f *copyFlags) check(cmd *cobra.Command) error {
 			return fmt.Errorf("--%s goes with --%s: %w", need.flag, need.want, errdefs.ErrInvalidArgument)
 		}
 	}
-	if err := errors.Join(f.source.registry.check(), f.dest.registry.checkLogin(), f.setVerify()); err != nil {
+	var err error
+	f.dest.registry.blobs, err = whoVerifies(f.verify)
+	if err := errors.Join(f.source.registry.check(), f.dest.registry.checkLogin(), err); err != nil {
 		return err
 	}
 	if f.parallel < 0 {
@@ -162,17 +164,21 @@ const (
 	verifyDestination = "destination"
 )
 
-// setVerify tells the destination who verifies blobs.
-func (f *copyFlags) setVerify() error {
-	switch f.verify {
+// addVerify defines the flag that takes them.
+func addVerify(flags *pflag.FlagSet, word *string) {
+	flags.StringVar(word, "verify", verifyHere, "have layers and configs verified `WHERE`: here, or at the destination, by the registry alone; the receipt says which")
+}
+
+// whoVerifies says who verifies blobs by such a word.
+func whoVerifies(word string) (blob.Verify, error) {
+	switch word {
 	case verifyHere:
-		f.dest.registry.blobs = blob.VerifyHere
+		return blob.VerifyHere, nil
 	case verifyDestination:
-		f.dest.registry.blobs = blob.VerifyAtDestination
+		return blob.VerifyAtDestination, nil
 	default:
-		return fmt.Errorf("--verify: unknown place %.64q (there are: here, destination): %w", f.verify, errdefs.ErrInvalidArgument)
+		return blob.VerifyHere, fmt.Errorf("--verify: unknown place %.64q (there are: here, destination): %w", word, errdefs.ErrInvalidArgument)
 	}
-	return nil
 }
 
 // options returns what the flags mean.

@@ -17,13 +17,19 @@ import (
 	localstore "github.com/dhowhq/dhow/transport/store"
 )
 
+// The names of transports that are named elsewhere too.
+const (
+	registryTransport = "docker"
+	storeTransport    = "store"
+)
+
 // places are the transports that a reference can name.
 func places() []place {
 	return []place{
 		bind("dir", "PATH", "a plain directory", dir.Parse, dir.OpenSource, dir.OpenDestination, dirOptions),
-		bind("docker", "//NAME[:TAG][@DIGEST]", "a registry", registry.Parse, registry.OpenSource, registry.OpenDestination, registryOptions),
+		bind(registryTransport, "//NAME[:TAG][@DIGEST]", "a registry", registry.Parse, registry.OpenSource, registry.OpenDestination, registryOptions),
 		bind("oci", "PATH[:NAME|:@N]", "an OCI image layout", oci.Parse, oci.OpenSource, oci.OpenDestination, ociOptions),
-		bind("store", "NAME[:TAG][@DIGEST]", "the local store", localstore.Parse, openStoreSource, openStoreDestination, storeOptions),
+		bind(storeTransport, "NAME[:TAG][@DIGEST]", "the local store", localstore.Parse, openStoreSource, openStoreDestination, storeOptions),
 	}
 }
 
@@ -127,8 +133,19 @@ func (a *app) source(ctx context.Context, arg string, s settings) (transport.Sou
 	if err != nil {
 		return nil, err
 	}
+	return a.openSource(ctx, p, details, s)
+}
+
+// openSource opens a place for reading.
+func (a *app) openSource(ctx context.Context, p place, details string, s settings) (transport.Source, error) {
 	s.registry.host = registryName(p.name, details).Domain()
 	return p.source(ctx, details, a.complete(s))
+}
+
+// openDestination opens a place for writing.
+func (a *app) openDestination(ctx context.Context, p place, details string, s settings) (transport.Destination, error) {
+	s.registry.host = registryName(p.name, details).Domain()
+	return p.destination(ctx, details, a.complete(s))
 }
 
 // complete adds to the settings of a place those that hold for all.

@@ -86,7 +86,7 @@ func nameRegistries(from, to place, fromDetails, toDetails string, src, dst *set
 // registryName returns the name in a reference to a registry; zero for what is no such
 // reference, which is told when it is opened.
 func registryName(place, details string) ref.Reference {
-	if place != "docker" {
+	if place != registryTransport {
 		return ref.Reference{}
 	}
 	r, err := registry.Parse(details)

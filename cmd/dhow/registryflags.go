@@ -72,9 +72,13 @@ const (
 	destGroup       = "The destination's registry (docker: only)"
 )
 
-// addOne defines the flags of a command that has one side.
-func (s *registrySettings) addOne(cmd *cobra.Command) {
+// addOne defines the flags of a command that has one side, and further ones that go with
+// registries alone.
+func (s *registrySettings) addOne(cmd *cobra.Command, further ...func()) {
 	s.addSide("")
+	for _, add := range further {
+		add()
+	}
 	all, flags := share(s), newFlags()
 	all.addAuthFile(flags)
 	all.addRetries(flags)

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/spf13/cobra"
+
+	"github.com/dhowhq/dhow/cmd/dhow/internal/progress"
+	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
+	"github.com/dhowhq/dhow/copy"
+)
+
+// movingFlags say how an image is moved into or out of the local store, and what is said
+// of it.
+type movingFlags struct {
+	parallel int
+	receipt  string
+	progress string
+	outputFlags
+}
+
+// add defines the flags.
+func (f *movingFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.IntVar(&f.parallel, "parallel", 0, "move `N` descriptors at once (default 16)")
+	flags.StringVar(&f.receipt, "receipt", "", "write to this `FILE` what became of every descriptor, as JSON; - is standard output")
+	flags.StringVar(&f.progress, "progress", string(progress.Auto), "show progress on standard error as `MODE`: bars, plain (lines), json (lines), none, or auto: bars on a terminal, else plain")
+	f.outputFlags.add(cmd)
+	choices(cmd, "progress", progress.Modes()...)
+}
+
+// check refuses flags that contradict one another.
+func (f *movingFlags) check(cmd *cobra.Command) error {
+	if err := contradict(cmd, "quiet", "progress"); err != nil {
+		return err
+	}
+	if f.parallel < 0 {
+		return fmt.Errorf("--parallel: %d is less than 1: %w", f.parallel, errdefs.ErrInvalidArgument)
+	}
+	if f.json && f.receipt == "-" {
+		return fmt.Errorf("--json and --receipt - both write to standard output: %w", errdefs.ErrInvalidArgument)
+	}
+	return nil
+}
+
+// moving calls move, shows its events and writes its receipt, which may be nil if it
+// failed.
+func (a *app) moving(ctx context.Context, f *movingFlags, move func(events func(copy.Event)) (*copy.Receipt, error)) (err error) {
+	mode := progress.None
+	if !f.quiet {
+		if mode, err = a.progressMode(f.progress); err != nil {
+			return err
+		}
+	}
+	file, err := a.createReceipt(ctx, f.receipt)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.close()) }()
+	shown := progress.New(mode, a.errOut)
+	receipt, err := move(shown.Event)
+	if err = errors.Join(err, shown.Close()); err != nil || receipt == nil {
+		return err
+	}
+	if f.receipt == "-" {
+		return a.writeJSON(receipt)
+	}
+	if err = file.write(context.WithoutCancel(ctx), receipt); err != nil {
+		return fmt.Errorf("the image was moved, but its receipt could not be written: %w", err)
+	}
+	return nil
+}
+
+// printMoved tells what was done: notes on standard error, and on standard output one line,
+// or all of it as JSON. A receipt that was printed there stands alone.
+func (a *app) printMoved(f *movingFlags, report any, notes []string, line string) error {
+	if f.json {
+		return a.writeJSON(report)
+	}
+	if err := a.printNotes(notes); err != nil || f.receipt == "-" {
+		return err
+	}
+	return a.writeLine(line)
+}
+
+// movedReport counts what a pull or push has moved.
+type movedReport struct {
+	Copied      int      `json:"copied"`
+	Reused      int      `json:"reused"`
+	BytesCopied int64    `json:"bytesCopied"`
+	BytesReused int64    `json:"bytesReused"`
+	Notes       []string `json:"notes,omitempty"`
+}
+
+// counts is the end of the line on what was moved.
+func (r *movedReport) counts() string {
+	return fmt.Sprintf("copied %d, reused %d; %s moved", r.Copied, r.Reused, text.Size(r.BytesCopied))
+}

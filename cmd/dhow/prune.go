@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/spf13/cobra"
+
+	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
+	"github.com/dhowhq/dhow/service"
+)
+
+// pruneFlags are the flags of prune.
+type pruneFlags struct {
+	all     bool
+	filters []string
+	force   bool
+	json    bool
+}
+
+// pruneCommand makes the command that removes images that nobody names.
+func (a *app) pruneCommand() *cobra.Command {
+	var f pruneFlags
+	cmd := &cobra.Command{
+		Use:   "prune",
+		Short: "Remove the images of the local store that have no name, or all",
+		Long: "Remove the images of the local store that have no name any more, or with --all those that\n" +
+			"have one too, and free what nobody needs. What it will do is asked about on the terminal;\n" +
+			"where there is none --force is needed.",
+		Args: args(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts, err := f.options(time.Now())
+			if err != nil {
+				return err
+			}
+			return a.prune(cmd.Context(), &f, opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVarP(&f.all, "all", "a", false, "remove images that have names too")
+	flags.StringArrayVar(&f.filters, "filter", nil, "remove only what this `KEY=VALUE` holds for: until=TIME or DURATION, label=KEY[=VALUE], label!=KEY[=VALUE], dangling=false as --all; may be repeated")
+	flags.BoolVarP(&f.force, "force", "f", false, "do not ask")
+	flags.BoolVar(&f.json, "json", false, "print JSON")
+	return cmd
+}
+
+// options returns what the flags mean at a time.
+func (f *pruneFlags) options(now time.Time) (service.PruneOptions, error) {
+	opts := service.PruneOptions{All: f.all}
+	for _, filter := range f.filters {
+		key, value, ok := strings.Cut(filter, "=")
+		if !ok || value == "" {
+			return opts, fmt.Errorf("--filter: %.256q is not KEY=VALUE: %w", filter, errdefs.ErrInvalidArgument)
+		}
+		switch key {
+		case "label":
+			opts.Labels = append(opts.Labels, value)
+		case "label!":
+			opts.NotLabels = append(opts.NotLabels, value)
+		case "until":
+			until, err := parseTime(value, now)
+			if err != nil {
+				return opts, fmt.Errorf("--filter: until: %w", err)
+			}
+			if opts.Until.IsZero() || until.Before(opts.Until) {
+				opts.Until = until // each of them has to hold
+			}
+		case "dangling":
+			dangling, err := strconv.ParseBool(value)
+			if err != nil {
+				return opts, fmt.Errorf("--filter: dangling: %.64q is neither true nor false: %w", value, errdefs.ErrInvalidArgument)
+			}
+			if dangling && f.all {
+				return opts, fmt.Errorf("--filter dangling=true and --all contradict one another: %w", errdefs.ErrInvalidArgument)
+			}
+			opts.All = f.all || !dangling
+		default:
+			return opts, fmt.Errorf("--filter: unknown key %.64q (there are: dangling, label, label!, until): %w", key, errdefs.ErrInvalidArgument)
+		}
+	}
+	return opts, nil
+}
+
+// parseTime reads a time: so long ago, as 24h; a number of seconds since 1970; or a time or
+// date of RFC 3339.
+func parseTime(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-d), nil
+	}
+	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.Unix(seconds, 0), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%.64q is neither a duration, as 24h, nor a time, as 2026-01-02T15:04:05Z: %w", s, errdefs.ErrInvalidArgument)
+}
+
+func (a *app) prune(ctx context.Context, f *pruneFlags, opts service.PruneOptions) error {
+	if !f.force {
+		agreed, err := a.confirm(ctx, pruneQuestion(opts))
+		if err != nil || !agreed {
+			return err
+		}
+	}
+	return a.withImages(ctx, storeChange, func(images *service.Service) error {
+		pruned, err := images.Prune(ctx, opts)
+		if err != nil && len(pruned.Removals) == 0 && pruned.Reclaimed == 0 {
+			return err
+		}
+		r := removedReport{Removals: []removalReport{}}
+		r.add(pruned.Removals, pruned.Reclaimed)
+		if f.json {
+			return errors.Join(a.writeJSON(r), err)
+		}
+		return errors.Join(a.write(r.print), err)
+	})
+}
+
+// print writes what was removed for people.
+func (r removedReport) print(w io.Writer) error {
+	for _, one := range r.Removals {
+		if _, err := fmt.Fprintln(w, one.line()); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(w, "freed", text.Size(r.Reclaimed))
+	return err
+}
+
+// pruneQuestion says what is about to be removed.
+func pruneQuestion(opts service.PruneOptions) string {
+	what := "all images that have no name"
+	if opts.All {
+		what = "all images, whatever their names"
+	}
+	if !opts.Until.IsZero() || len(opts.Labels) > 0 || len(opts.NotLabels) > 0 {
+		what += " and that the filters hold for"
+	}
+	return "Remove " + what + "? [y/N] "
+}
+
+// confirm asks a question on the terminal, and reports whether the answer is yes.
+func (a *app) confirm(ctx context.Context, question string) (bool, error) {
+	if _, err := a.terminal("whether to go on, which --force does,", question); err != nil {
+		return false, err
+	}
+	answer, err := a.readLine(ctx)
+	if err != nil {
+		return false, err
+	}
+	return strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes"), nil
+}

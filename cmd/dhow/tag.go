@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+
+	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
+	"github.com/dhowhq/dhow/service"
+	"github.com/dhowhq/dhow/store"
+)
+
+// tagCommand makes the command that gives an image of the local store further names.
+func (a *app) tagCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "tag IMAGE NAME...",
+		Short: "Give an image of the local store another name",
+		Long: "Give IMAGE, a name or an ID in the local store, each NAME as well, wherever that points\n" +
+			"at now. What had the name before stays, without one if it has no other.",
+		Args:              argsBetween(2, 0, "IMAGE NAME..."),
+		ValidArgsFunction: a.completeImages(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withImages(cmd.Context(), storeChange, func(images *service.Service) error {
+				return a.tag(cmd.Context(), images, args[0], args[1:], asJSON)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// taggedReport is the JSON form of a name that was given.
+type taggedReport struct {
+	Name   string        `json:"name"` // familiar
+	Digest digest.Digest `json:"digest"`
+	// Before is what the name pointed at before, if that was something else. Dangling
+	// tells that it has no name any more.
+	Before   digest.Digest `json:"before,omitempty"`
+	Dangling bool          `json:"dangling,omitempty"`
+}
+
+// tag gives names in turn, and tells of each that it could give.
+func (a *app) tag(ctx context.Context, images *service.Service, image string, names []string, asJSON bool) error {
+	done := []taggedReport{}
+	var failed error
+	for _, name := range names {
+		t, err := images.Tag(ctx, image, name)
+		if failed = err; err != nil {
+			break
+		}
+		if len(done) == 0 {
+			if err := a.warn(t.Warnings); err != nil {
+				return err
+			}
+		}
+		r := taggedReport{Name: service.Familiar(store.Record{Name: t.Name}), Digest: t.Target.Digest, Dangling: t.Dangling}
+		if d := t.Before.Target.Digest; d != r.Digest {
+			r.Before = d
+		}
+		done = append(done, r)
+		if asJSON {
+			continue
+		}
+		if err := a.writeLine(text.Escape(r.Name) + " " + r.Digest.String()); err != nil {
+			return err
+		}
+		if err := a.printNotes(r.notes()); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		if err := a.writeJSON(done); err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+// notes say what lost its name.
+func (r taggedReport) notes() []string {
+	if !r.Dangling {
+		return nil
+	}
+	return []string{fmt.Sprintf("what %s was before, %s, has no name any more", r.Name, r.Before)}
+}
