@@ -14,16 +14,11 @@ import (
 	"github.com/dhowhq/dhow/transport/oci"
 )
 
-// Two of three platforms are pulled, one after the other, and pushed to a layout.
+// Two of three platforms are pulled, one after the other.
 func ExampleService_Pull() {
 	inExample(func(ctx context.Context, s *service.Service, images string) error {
 		for _, arch := range []string{"amd64", "arm64", "arm64"} {
-			src, err := oci.OpenSource(ctx, oci.Reference{Path: images, Name: "app"}, oci.Options{})
-			if err != nil {
-				return err
-			}
-			defer src.Close()
-			p, err := s.Pull(ctx, src, "app:v1", service.PullOptions{Platforms: []ocispec.Platform{{OS: "linux", Architecture: arch}}})
+			p, err := pull(ctx, s, images, arch)
 			if err != nil {
 				return err
 			}
@@ -37,28 +32,24 @@ func ExampleService_Pull() {
 	// arm64: up to date, 0 copied, 4 reused
 }
 
+// pull brings the instance for an architecture.
+func pull(ctx context.Context, s *service.Service, images, arch string) (service.Pulled, error) {
+	src, err := oci.OpenSource(ctx, oci.Reference{Path: images, Name: "app"}, oci.Options{})
+	if err != nil {
+		return service.Pulled{}, err
+	}
+	defer src.Close()
+	return s.Pull(ctx, src, "app:v1", service.PullOptions{Platforms: []ocispec.Platform{{OS: "linux", Architecture: arch}}})
+}
+
 // What is pushed of an image of which a part is here is said.
 func ExampleService_Push() {
 	inExample(func(ctx context.Context, s *service.Service, images string) error {
-		src, err := oci.OpenSource(ctx, oci.Reference{Path: images, Name: "app"}, oci.Options{})
-		if err != nil {
-			return err
-		}
-		defer src.Close()
-		for _, arches := range [][]string{{"amd64"}, {"arm64"}, {"s390x"}} {
-			var platforms []ocispec.Platform
-			for _, arch := range arches {
-				platforms = append(platforms, ocispec.Platform{OS: "linux", Architecture: arch})
-			}
-			if _, err := s.Pull(ctx, src, "app:v1", service.PullOptions{Platforms: platforms}); err != nil {
+		for _, arch := range []string{"amd64", "arm64", "s390x"} {
+			if _, err := pull(ctx, s, images, arch); err != nil {
 				return err
 			}
-			dst, err := oci.OpenDestination(ctx, oci.Reference{Path: images + "-pushed", Name: "app"}, oci.Options{})
-			if err != nil {
-				return err
-			}
-			defer dst.Close()
-			p, err := s.Push(ctx, dst, "app:v1", service.PushOptions{})
+			p, err := push(ctx, s, images+"-pushed")
 			if err != nil {
 				return err
 			}
@@ -70,6 +61,16 @@ func ExampleService_Push() {
 	// one manifest, 2 left out
 	// reduced list, 1 left out
 	// whole, 0 left out
+}
+
+// push sends what there is to a layout.
+func push(ctx context.Context, s *service.Service, layout string) (service.Pushed, error) {
+	dst, err := oci.OpenDestination(ctx, oci.Reference{Path: layout, Name: "app"}, oci.Options{})
+	if err != nil {
+		return service.Pushed{}, err
+	}
+	defer dst.Close()
+	return s.Push(ctx, dst, "app:v1", service.PushOptions{})
 }
 
 // inExample calls f with a service on an empty store, and a layout with an image for three

@@ -85,8 +85,8 @@ func openStoreSource(ctx context.Context, ref localstore.Reference, p storePlace
 	if err != nil {
 		return nil, err
 	}
-	p.Store = s
-	p.Resolve = service.New(s, service.Options{Limits: p.Limits, Logger: p.Logger}).Document
+	p.Store = s.Store
+	p.Resolve = service.New(s.Store, service.Options{Limits: p.Limits, Logger: p.Logger}).Document
 	src, err := localstore.OpenSource(ctx, ref, p.Options)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -107,7 +107,7 @@ func openStoreDestination(ctx context.Context, ref localstore.Reference, p store
 	if err != nil {
 		return nil, err
 	}
-	p.Store = s
+	p.Store = s.Store
 	dst, err := localstore.OpenDestination(ctx, ref, p.Options)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -36,7 +35,7 @@ type puller struct {
 // newPuller serves an image with that many layers of a size.
 func newPuller(tb testing.TB, layers, size int) *puller {
 	tb.Helper()
-	server := httptest.NewServer(http.Handler(testregistry.Olareg(tb)))
+	server := httptest.NewServer(testregistry.Olareg(tb))
 	tb.Cleanup(server.Close)
 	conf, err := hosts.Load(hosts.Options{Root: tb.TempDir(), Verify: hosts.VerifyNever})
 	if err != nil {

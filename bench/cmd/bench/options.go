@@ -93,6 +93,7 @@ func (o options) participants(s scenario.Scenario) ([]tools.Tool, error) {
 		tools.Dhow("dhow", o.dhow),
 		tools.Dhow("dhow-dest", o.dhow, "--verify=destination"),
 		tools.Dhow("dhow-bare", o.dhow, "--referrers=false", "--digest-tags=false"),
+		tools.DhowStore("dhow-store", o.dhow),
 	}, tools.Peers()...)
 	var chosen []tools.Tool
 	for _, tool := range all {

@@ -33,6 +33,7 @@ func targets() []target {
 	for _, name := range []string{"pull-busybox", "pull-medium", "pull-large"} {
 		all = append(all, target{name, "dhow", 1.0, AsItComes, best})
 	}
+	all = append(all, target{"pull-large", "dhow-store", 1.15, Named("dhow"), "dhow into a layout"})
 	return append(all,
 		target{"blob-layout", "dhow", 0.25, AsItComes, best},
 		target{"blob-registry", "dhow", 0.25, AsItComes, best},

@@ -35,9 +35,8 @@ func (b *Bench) once(ctx context.Context, j job, tool tools.Tool) (Sample, error
 	if err != nil {
 		return Sample{}, err
 	}
-	run, err := tool.Prepare(b.config.Binaries, b.state(), tools.Copy{
-		From: from, To: to, Platform: j.scenario.Platform, Tags: j.image.Names(),
-	})
+	what := tools.Copy{From: from, To: to, Platform: j.scenario.Platform, Tags: j.image.Names()}
+	run, err := tool.Prepare(b.config.Binaries, b.state(), what)
 	if err != nil {
 		return Sample{}, err
 	}
@@ -55,6 +54,9 @@ func (b *Bench) once(ctx context.Context, j job, tool tools.Tool) (Sample, error
 	if err != nil {
 		return Sample{}, err
 	}
+	if err := b.export(ctx, tool, what); err != nil {
+		return Sample{}, err
+	}
 	if to.Host == "" {
 		err = j.expected.CheckLayout(to.Layout, j.hash)
 	} else {
@@ -66,6 +68,16 @@ func (b *Bench) once(ctx context.Context, j job, tool tools.Tool) (Sample, error
 	return Sample{Cost: cost, Servers: after - before}, nil
 }
 
+// export brings an image that went to a local store into the layout, to be looked at.
+func (b *Bench) export(ctx context.Context, tool tools.Tool, what tools.Copy) error {
+	run, stored, err := tool.PrepareExport(b.config.Binaries, b.state(), what)
+	if err != nil || !stored {
+		return err
+	}
+	_, err = measure.Run(ctx, b.launcher(), b.command(run))
+	return err
+}
+
 // places returns where a copy goes from and to, with nothing there but what should be.
 func (b *Bench) places(ctx context.Context, j job) (from, to tools.Place, err error) {
 	repository := repositoryOf(j.image)
@@ -74,7 +86,7 @@ func (b *Bench) places(ctx context.Context, j job) (from, to tools.Place, err er
 	switch j.scenario.Route {
 	case tools.ToLayout:
 		to = tools.Place{Layout: b.layout(), Tag: images.Tag}
-		return from, to, os.RemoveAll(b.layout())
+		return from, to, errors.Join(os.RemoveAll(b.layout()), os.RemoveAll(b.layout()+tools.StoreSuffix))
 	case tools.SameRegistry:
 		b.copies++
 		to.Host, to.Repository = j.source, fmt.Sprintf("%s/%d", mountedRepositories, b.copies)

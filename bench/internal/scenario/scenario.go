@@ -48,6 +48,7 @@ func All() []Scenario {
 	own := append([]string{"dhow"}, peers...)
 	small := append([]string{"dhow", "dhow-bare"}, peers...)
 	trusting := append([]string{"dhow", "dhow-dest"}, peers...)
+	local := append([]string{"dhow", "dhow-store"}, peers...)
 	tuned := []string{"crane-16", "regctl-16", "oras-16"}
 	return []Scenario{
 		{Name: "busybox", Image: busybox, Route: tools.Registries, Tools: slices.Concat(small, tuned)},
@@ -60,9 +61,9 @@ func All() []Scenario {
 		{Name: "mount", Image: medium, Route: tools.SameRegistry, Tools: small},
 		{Name: "one-busybox", Image: busybox, Route: tools.Registries, Platform: "linux/arm64", Tools: own},
 		{Name: "one-medium", Image: medium, Route: tools.Registries, Platform: "linux/arm64", Tools: own},
-		{Name: "pull-busybox", Image: busybox, Route: tools.ToLayout, Tools: own},
-		{Name: "pull-medium", Image: medium, Route: tools.ToLayout, Tools: own},
-		{Name: "pull-large", Image: large, Route: tools.ToLayout, Tools: own},
+		{Name: "pull-busybox", Image: busybox, Route: tools.ToLayout, Tools: local},
+		{Name: "pull-medium", Image: medium, Route: tools.ToLayout, Tools: local},
+		{Name: "pull-large", Image: large, Route: tools.ToLayout, Tools: local},
 		{Name: "push-busybox", Image: busybox, Route: tools.FromLayout, Tools: trusting},
 		{Name: "push-medium", Image: medium, Route: tools.FromLayout, Tools: trusting},
 		{Name: "push-large", Image: large, Route: tools.FromLayout, Tools: trusting},

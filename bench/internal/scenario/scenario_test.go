@@ -9,7 +9,7 @@ import (
 
 func TestAll(t *testing.T) {
 	t.Parallel()
-	known := []string{"dhow", "dhow-dest", "dhow-bare"}
+	known := []string{"dhow", "dhow-dest", "dhow-bare", "dhow-store"}
 	for _, tool := range tools.Peers() {
 		known = append(known, tool.ID)
 	}

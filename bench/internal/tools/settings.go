@@ -27,6 +27,26 @@ func Dhow(id, path string, flags ...string) Tool {
 	}}
 }
 
+// DhowStore returns Dhow, which where the others write to a layout writes to a local store.
+// The store is beside the layout, so that both are on one disk and go together.
+func DhowStore(id, path string) Tool {
+	name := func(c Copy) string { return "store:bench.example/image:" + c.To.Tag }
+	return Tool{
+		ID: id, Kind: Own, Binary: path,
+		args: func(c Copy) []string {
+			return []string{"copy", "--root", storeOf(c), "--src-tls-verify=false", c.From.name("docker://", "oci:"), name(c)}
+		},
+		export: func(c Copy) []string {
+			return []string{"copy", "--root", storeOf(c), name(c), c.To.name("", "oci:")}
+		},
+	}
+}
+
+// StoreSuffix is what is added to the path of a layout for that of the store beside it.
+const StoreSuffix = ".store"
+
+func storeOf(c Copy) string { return c.To.Layout + StoreSuffix }
+
 // Peers returns the other tools, as they come and tuned.
 func Peers() []Tool {
 	craneTrusts := []Route{FromLayout}

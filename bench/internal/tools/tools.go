@@ -70,6 +70,10 @@ type Tool struct {
 	// where that takes a command for each.
 	args, allTags func(Copy) []string
 	setup         func(home string, c Copy) (env []string, err error)
+
+	// export returns the arguments for bringing what was copied to a layout from a local
+	// store into that layout; nil where it is there.
+	export func(Copy) []string
 }
 
 // Run is a tool made ready for one copy.
@@ -80,6 +84,21 @@ type Run struct {
 // Prepare makes a tool ready for a copy, with an empty home directory of its own below
 // state, which is emptied.
 func (t Tool) Prepare(binaries, state string, c Copy) (Run, error) {
+	return t.prepare(binaries, state, c, t.argv)
+}
+
+// PrepareExport makes a tool ready that has written to a local store, below the layout that
+// it was told, to bring the image into that layout, where it is looked at. It reports
+// whether the tool has done so.
+func (t Tool) PrepareExport(binaries, state string, c Copy) (run Run, stored bool, err error) {
+	if t.export == nil {
+		return Run{}, false, nil
+	}
+	run, err = t.prepare(binaries, state, c, func(binary string, c Copy) []string { return append([]string{binary}, t.export(c)...) })
+	return run, true, err
+}
+
+func (t Tool) prepare(binaries, state string, c Copy, argv func(binary string, c Copy) []string) (Run, error) {
 	if err := os.RemoveAll(state); err != nil {
 		return Run{}, fmt.Errorf("preparing %s: %w", t.ID, err)
 	}
@@ -101,7 +120,7 @@ func (t Tool) Prepare(binaries, state string, c Copy) (Run, error) {
 	if !filepath.IsAbs(binary) {
 		binary = filepath.Join(binaries, binary)
 	}
-	return Run{Argv: t.argv(binary, c), Env: env}, nil
+	return Run{Argv: argv(binary, c), Env: env}, nil
 }
 
 // argv is the command of a copy.
