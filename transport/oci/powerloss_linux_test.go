@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/powerloss"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/internal/verify"
 	"github.com/dhowhq/dhow/transport"
@@ -32,15 +32,12 @@ func TestPowerLoss(t *testing.T) {
 	// is written every second shows names that were there before their bytes.
 	for every, pause := range map[string]time.Duration{"commit=1000": 0, "commit=1": 1200 * time.Millisecond} {
 		t.Run(every, func(t *testing.T) {
-			disk := filepath.Join(t.TempDir(), "disk")
-			run(t, "truncate", "-s", "256M", disk)
-			run(t, "mkfs.ext4", "-q", "-F", disk)
-			dir := filepath.Join(mount(t, disk, every), "layout")
+			disk := powerloss.New(t, powerloss.Options{Mount: every})
+			dir := filepath.Join(disk.Dir(), "layout")
 			crash := func(committed int) {
 				time.Sleep(pause)
-				crashed := filepath.Join(t.TempDir(), "crashed")
-				run(t, "cp", "--sparse=always", disk, crashed)
-				checkCrashed(t, filepath.Join(mount(t, crashed, "data=ordered"), "layout"), committed)
+				crashed, _ := disk.Crash(t).Mount(t, "data=ordered")
+				checkCrashed(t, filepath.Join(crashed, "layout"), committed)
 			}
 			for i := range 60 {
 				halfWay := func() {
@@ -57,26 +54,6 @@ func TestPowerLoss(t *testing.T) {
 			}
 		})
 	}
-}
-
-func run(t *testing.T, name string, args ...string) {
-	t.Helper()
-	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
-		t.Skipf("%s: %v: %s", name, err, out)
-	}
-}
-
-// mount mounts the file system in a file until the end of the test.
-func mount(t *testing.T, disk, options string) string {
-	t.Helper()
-	dir := t.TempDir()
-	run(t, "mount", "-o", "loop,"+options, disk, dir)
-	t.Cleanup(func() {
-		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil { //nolint:noctx // after the test's context
-			t.Errorf("umount: %v: %s", err, out)
-		}
-	})
-	return dir
 }
 
 // writeOne writes an image with large layers, one with a small one, and gives the
