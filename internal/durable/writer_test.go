@@ -161,6 +161,10 @@ type blocking struct{ ctx context.Context }
 
 func (b blocking) Read([]byte) (int, error) { <-b.ctx.Done(); return 0, b.ctx.Err() }
 
+// promptly is within how long a call has to return when its context has ended: 100 ms, and
+// what a loaded machine adds. What is waited for does not end by itself.
+const promptly = 100*time.Millisecond + 2*time.Second
+
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -181,7 +185,7 @@ func TestCancel(t *testing.T) {
 			defer cancel()
 			start := time.Now()
 			err := w.Put(ctx, fileOf("file", big), tc.open)
-			if late := time.Since(start) - 30*time.Millisecond; late > 100*time.Millisecond {
+			if late := time.Since(start) - 30*time.Millisecond; late > promptly {
 				t.Errorf("Put returned %v after the end of its context", late)
 			}
 			if !errors.Is(err, context.DeadlineExceeded) {

@@ -218,6 +218,10 @@ func TestRangesMemory(t *testing.T) {
 	}
 }
 
+// promptly is within how long a call has to return when its context has ended: 100 ms, and
+// what a loaded machine adds. What is waited for does not end by itself.
+const promptly = 100*time.Millisecond + 2*time.Second
+
 // TestCancel ends calls that wait for a server which says nothing.
 func TestCancel(t *testing.T) {
 	t.Parallel()
@@ -266,7 +270,7 @@ func TestCancel(t *testing.T) {
 			var ended time.Time
 			time.AfterFunc(50*time.Millisecond, func() { ended = time.Now(); cancel() })
 			err := tc.call(ctx, serve(t, tc.handler).repo(t, "team/app", Options{}))
-			if took := time.Since(ended); !errors.Is(err, context.Canceled) || took > 100*time.Millisecond {
+			if took := time.Since(ended); !errors.Is(err, context.Canceled) || took > promptly {
 				t.Errorf("%v, %s after the context ended", err, took)
 			}
 		})

