@@ -211,7 +211,7 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"copy ":                         "dir:\ndocker:\noci:\n",
+		"copy ":                         "dir:\ndocker:\ndocker-archive:\noci:\noci-archive:\nstore:\n",
 		"copy oci:layout:latest --form": "--format",
 		"copy --format ":                "oci\nv2s2\n",
 		"copy --progress ":              "auto\nbars\nplain\njson\nnone\n",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/transport"
+	"github.com/dhowhq/dhow/transport/archive"
 	"github.com/dhowhq/dhow/transport/dir"
 	"github.com/dhowhq/dhow/transport/oci"
 	"github.com/dhowhq/dhow/transport/registry"
@@ -28,7 +29,9 @@ func places() []place {
 	return []place{
 		bind("dir", "PATH", "a plain directory", dir.Parse, dir.OpenSource, dir.OpenDestination, dirOptions),
 		bind(registryTransport, "//NAME[:TAG][@DIGEST]", "a registry", registry.Parse, registry.OpenSource, registry.OpenDestination, registryOptions),
+		bind("docker-archive", "PATH[:NAME[:TAG]|:@N]", "a tar file of images, as docker save writes it", archive.ParseDocker, archive.OpenSource, archive.OpenDestination, archiveOptions),
 		bind("oci", "PATH[:NAME|:@N]", "an OCI image layout", oci.Parse, oci.OpenSource, oci.OpenDestination, ociOptions),
+		bind("oci-archive", "PATH[:NAME|:@N]", "an OCI image layout in a tar file", archive.ParseOCI, archive.OpenSource, archive.OpenDestination, archiveOptions),
 		bind(storeTransport, "NAME[:TAG][@DIGEST]", "the local store", localstore.Parse, openStoreSource, openStoreDestination, storeOptions),
 	}
 }
@@ -41,7 +44,7 @@ type place struct {
 }
 
 // lastWinsUsage is the help on the flag that sets settings.lastWins.
-const lastWinsUsage = "where a layout gives a name to several images take the last one, instead of refusing (oci: only)"
+const lastWinsUsage = "where a layout or archive gives a name to several images take the last one, instead of refusing"
 
 // settings are what flags can say of a place; each transport takes what it knows
 // and refuses the rest.
@@ -158,7 +161,7 @@ func (a *app) complete(s settings) settings {
 func (a *app) placesHelp() string {
 	var b strings.Builder
 	for _, p := range a.places {
-		fmt.Fprintf(&b, "  %-30s %s\n", p.name+":"+p.syntax, p.what)
+		fmt.Fprintf(&b, "  %-37s %s\n", p.name+":"+p.syntax, p.what)
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
