@@ -81,7 +81,8 @@ func makeExt4(t testing.TB, mkfs, path string, size int64, options ...string) {
 		t.Fatal(err)
 	}
 	args := append([]string{"-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"}, options...)
-	if out, err := exec.CommandContext(t.Context(), mkfs, append(args, path)...).CombinedOutput(); err != nil {
+	cmd := exec.CommandContext(t.Context(), mkfs, append(args, path)...) //nolint:gosec // it was looked for
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", mkfs, err, out)
 	}
 }

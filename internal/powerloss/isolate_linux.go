@@ -1,6 +1,7 @@
 package powerloss
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -16,14 +17,13 @@ const isolated = "DHOW_TEST_ISOLATED"
 // they have mounted is gone with the process, however it ends. TestMain calls it, and
 // exits with what it returns.
 func Main(m *testing.M) int {
-	if os.Getenv(isolated) != "" || os.Geteuid() != 0 {
+	if os.Getenv(isolated) != "" || os.Geteuid() != 0 { //nolint:forbidigo // as it was started below
 		return m.Run()
 	}
 	runtime.LockOSThread() // whose end would be the end of the process below
 	defer runtime.UnlockOSThread()
-	self := exec.Command("/proc/self/exe", os.Args[1:]...) //nolint:noctx // as long as it runs
-	self.Args[0] = os.Args[0]
-	self.Env = append(os.Environ(), isolated+"=1")
+	self := exec.CommandContext(context.Background(), "/proc/self/exe")
+	self.Args, self.Env = os.Args, append(os.Environ(), isolated+"=1") //nolint:forbidigo // the same program again
 	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
 	self.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	err := self.Run()

@@ -48,7 +48,7 @@ func attach(f *os.File) (*os.File, error) {
 	defer control.Close()
 	config := unix.LoopConfig{Fd: uint32(f.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}} //nolint:gosec // a descriptor
 	for range 100 {
-		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE) //nolint:gosec // a descriptor
+		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +56,7 @@ func attach(f *os.File) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = unix.IoctlLoopConfigure(int(device.Fd()), &config) //nolint:gosec // a descriptor
+		err = unix.IoctlLoopConfigure(int(device.Fd()), &config)
 		if err == nil {
 			return device, nil
 		}
@@ -100,11 +100,11 @@ func frozen(dir string, f func() error) (err error) {
 		return err
 	}
 	defer root.Close()
-	if err := unix.IoctlSetInt(int(root.Fd()), freeze, 0); err != nil { //nolint:gosec // a descriptor
+	if err := unix.IoctlSetInt(int(root.Fd()), freeze, 0); err != nil {
 		return fmt.Errorf("freezing %s: %w", dir, err)
 	}
 	defer func() {
-		if thawing := unix.IoctlSetInt(int(root.Fd()), thaw, 0); thawing != nil { //nolint:gosec // a descriptor
+		if thawing := unix.IoctlSetInt(int(root.Fd()), thaw, 0); thawing != nil {
 			err = errors.Join(err, fmt.Errorf("thawing %s: %w", dir, thawing))
 		}
 	}()

@@ -56,9 +56,13 @@ func newContents(seed uint64) *contents {
 		c.many = append(c.many, node{c.src.Put(ocispec.MediaTypeImageLayer, bytesOf(seed, 1000+i, small+1+i)), image.RoleLayer})
 	}
 	for lane := range lanes {
-		r := random(seed, uint64(100+lane)) //nolint:gosec // small
+		r := random(seed, uint64(100+lane))
 		for n := range laneImages {
-			p := c.picture(r, fmt.Sprintf("%d/%d/%d", seed, lane, n), n%2 == 1)
+			picture := c.manifest
+			if n%2 == 1 {
+				picture = c.list
+			}
+			p := picture(r, fmt.Sprintf("%d/%d/%d", seed, lane, n))
 			c.images[lane] = append(c.images[lane], p)
 			c.of[p.root.Digest] = p
 		}
@@ -69,18 +73,15 @@ func newContents(seed uint64) *contents {
 func bytesOf(seed uint64, n, size int) []byte {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
-	binary.LittleEndian.PutUint64(key[8:], uint64(n)) //nolint:gosec // not negative
+	binary.LittleEndian.PutUint64(key[8:], uint64(n))
 	data := make([]byte, size)
 	_, _ = rand.NewChaCha8(key).Read(data) // never fails
 	return data
 }
 
-// picture makes a manifest, or a list of two of which one may be missing: such a list is
-// deliberately incomplete.
-func (c *contents) picture(r *rand.Rand, name string, list bool) picture {
-	if !list {
-		return c.manifest(r, name)
-	}
+// list makes a list of two manifests, of which one may be missing: it is deliberately
+// incomplete then.
+func (c *contents) list(r *rand.Rand, name string) picture {
 	one, two := c.manifest(r, name+"/one"), c.manifest(r, name+"/two")
 	root := c.src.Index(one.root, two.root)
 	p := picture{root: root, nodes: one.nodes}

@@ -108,7 +108,7 @@ func free(t *testing.T, dir string) int64 {
 	if err := unix.Statfs(dir, &s); err != nil {
 		t.Fatal(err)
 	}
-	return int64(s.Bavail) * s.Bsize //nolint:gosec // a size
+	return int64(s.Bavail) * s.Bsize
 }
 
 func fillFiles(t *testing.T, dir string, room int64) (empty func()) {
@@ -122,7 +122,7 @@ func fillFiles(t *testing.T, dir string, room int64) (empty func()) {
 		if err := unix.Statfs(dir, &s); err != nil {
 			t.Fatal(err)
 		}
-		if int64(s.Ffree) <= room { //nolint:gosec // a number of files
+		if int64(s.Ffree) <= room {
 			break
 		}
 		if err := os.WriteFile(filepath.Join(names, fmt.Sprint(i)), nil, 0o600); err != nil {

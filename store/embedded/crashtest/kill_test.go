@@ -15,18 +15,18 @@ func TestKill(t *testing.T) {
 	points, perStore := long(6, 200), 20
 	operations := 0
 	for n := 0; n < points; n += perStore {
-		c := newContents(seed + uint64(n)) //nolint:gosec // small
+		c := newContents(seed + uint64(n))
 		dir := filepath.Join(t.TempDir(), "store")
 		at := [lanes]int{}
 		for i := range min(perStore, points-n) {
-			w := start(t, orders{Dir: dir, Seed: seed + uint64(n), From: at}) //nolint:gosec // small
+			w := start(t, orders{Dir: dir, Seed: seed + uint64(n), From: at})
 			if r.IntN(4) > 0 {
 				<-w.opened
 			}
 			time.Sleep(time.Duration(r.IntN(150_000)) * time.Microsecond)
 			w.wantHealthy(t)
 			w.kill()
-			k := recovered(t, c, seed+uint64(n), dir, w.acknowledged()) //nolint:gosec // small
+			k := recovered(t, c, seed+uint64(n), dir, w.acknowledged())
 			for lane, m := range k.at() {
 				operations += m - at[lane]
 			}

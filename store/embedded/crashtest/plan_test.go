@@ -62,7 +62,7 @@ type planner struct {
 
 // newPlanner returns the planner of a lane after n operations.
 func newPlanner(c *contents, seed uint64, lane, n int) *planner {
-	p := &planner{c: c, lane: lane, r: random(seed, uint64(lane)), m: newModel()} //nolint:gosec // small
+	p := &planner{c: c, lane: lane, r: random(seed, uint64(lane)), m: newModel()}
 	for p.n < n {
 		p.next()
 	}

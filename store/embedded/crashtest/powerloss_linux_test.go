@@ -25,7 +25,7 @@ func TestPowerLoss(t *testing.T) {
 		t.Run(mount, func(t *testing.T) {
 			seed := newSeed(t)
 			runs, perRun := long(1, 5), long(4, 20)
-			l := &losing{seed: seed, r: random(seed, 2000+uint64(i)), mount: mount} //nolint:gosec // small
+			l := &losing{seed: seed, r: random(seed, 2000+uint64(i)), mount: mount}
 			l.c = newContents(seed)
 			for range runs {
 				l.run(t, perRun)
@@ -52,6 +52,7 @@ type losing struct {
 
 // run has one writer lose its power so many times.
 func (l *losing) run(t *testing.T, points int) {
+	t.Helper()
 	disk := powerloss.New(t, powerloss.Options{Size: diskSize, Mount: l.mount, From: l.from})
 	w := start(t, orders{Dir: filepath.Join(disk.Dir(), "store"), Seed: l.seed, From: l.at})
 	defer w.kill()

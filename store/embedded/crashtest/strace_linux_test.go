@@ -78,7 +78,7 @@ func (tr trace) most() map[string]int {
 func (tr trace) syncedAgain() []string {
 	whole := regexp.MustCompile(`^(\d+) +(?:fsync|fdatasync)\(\d+<([^>]*)>\) += (-?\d+)`)
 	begun := regexp.MustCompile(`^(\d+) +(?:fsync|fdatasync)\(\d+<([^>]*)> <unfinished`)
-	ended := regexp.MustCompile(`^(\d+) +<\.\.\. (?:fsync|fdatasync) resumed>\) += (-?\d+)`)
+	ended := regexp.MustCompile(`^(\d+) +<\.{3} (?:fsync|fdatasync) resumed>\) += (-?\d+)`)
 	opened := regexp.MustCompile(`(?:openat\(|openat resumed>).* = \d+<([^>]*)>`)
 	removed := regexp.MustCompile(`unlinkat\(\d+<([^>]*)>, "([^"]*)"`)
 	failed, pending := map[string]bool{}, map[string]string{}
