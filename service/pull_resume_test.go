@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -168,8 +169,8 @@ func layered(src *testimage.Store, sizes ...int) (root ocispec.Descriptor, layer
 }
 
 // TestPullsWhileCollecting pulls twenty images that share layers at once, some of them
-// twice, while names are removed and everything that nobody needs is collected over and
-// over: what was pulled is there, whole.
+// twice, while names are removed, what dangles is pruned, and everything that nobody needs
+// is collected over and over: what was pulled is there, whole.
 func TestPullsWhileCollecting(t *testing.T) {
 	t.Parallel()
 	f, _ := openFixture(t, filepath.Join(t.TempDir(), "store"))
@@ -197,8 +198,13 @@ func TestPullsWhileCollecting(t *testing.T) {
 	steps := 0
 	beside.Go(func() {
 		for ; ctx.Err() == nil; steps++ {
-			if _, err := f.store.Collect(ctx); err != nil && ctx.Err() == nil {
-				t.Error("Collect:", err)
+			_, err := f.store.Collect(ctx)
+			if steps%8 == 0 {
+				_, pruneErr := f.Prune(ctx, service.PruneOptions{})
+				err = errors.Join(err, pruneErr)
+			}
+			if err != nil && ctx.Err() == nil {
+				t.Error("collecting:", err)
 				return
 			}
 		}
@@ -214,7 +220,7 @@ func TestPullsWhileCollecting(t *testing.T) {
 				}
 				f.wantBytes(t, digestsOf(t, f.src, root)...)
 				if i%2 == 0 && round < 2 { // so that the next round finds parts of it that are about to go
-					f.forget(t, p.Name)
+					f.remove(t, p.Name, i%4 == 0)
 				}
 			}
 		})
@@ -232,10 +238,10 @@ func TestPullsWhileCollecting(t *testing.T) {
 	t.Logf("%d steps of collection", steps)
 }
 
-// forget removes a name and what it pointed at.
-func (f *fixture) forget(tb testing.TB, name string) {
+// remove removes a name, and what it pointed at is forgotten or dangles.
+func (f *fixture) remove(tb testing.TB, name string, forget bool) {
 	tb.Helper()
-	if _, err := f.store.Move(tb.Context(), store.Move{Name: name, Forget: true}); err != nil {
+	if _, err := f.store.Move(tb.Context(), store.Move{Name: name, Forget: forget}); err != nil {
 		tb.Error("Move:", err)
 	}
 }
