@@ -223,6 +223,7 @@ func BenchmarkLookup(b *testing.B) {
 }
 
 func benchmarkLookup(b *testing.B, n int) {
+	b.Helper()
 	dir := fill(b, n)
 	start := time.Now()
 	s := openStore(b, dir, embedded.Options{})

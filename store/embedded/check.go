@@ -69,12 +69,14 @@ func (s *Store) Check(ctx context.Context, opts CheckOptions) (Report, error) {
 	if opts.Repair && s.opts.ReadOnly {
 		return Report{}, fmt.Errorf("repairing a store that was opened for reading only: %w", errdefs.ErrFailedPrecondition)
 	}
-	for _, mu := range []*sync.Mutex{&s.collecting, &s.commits.gate} {
-		if err := lockIn(ctx, mu); err != nil {
-			return Report{}, err
-		}
-		defer mu.Unlock()
+	if err := lockIn(ctx, &s.collecting); err != nil {
+		return Report{}, err
 	}
+	defer s.collecting.Unlock()
+	if err := lockIn(ctx, &s.commits.gate); err != nil {
+		return Report{}, err
+	}
+	defer s.commits.gate.Unlock()
 	s.cancelCompaction()
 	c := &checker{s: s, opts: opts, bad: map[digest.Digest]bool{}}
 	if err := c.run(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -11,7 +12,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
-	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
 	"github.com/dhowhq/dhow/store/embedded/internal/codec"
 )
@@ -149,35 +149,41 @@ func (c *checker) facts(ctx context.Context, d digest.Digest, b catalog.Blob, da
 
 // names checks that there is a record of the target of each name.
 func (c *checker) names(ctx context.Context) error {
-	for after := ""; ; {
-		var records []store.Record
+	for after, more := "", true; more; {
 		lost := map[string]error{}
-		err := c.truth.View(func(tx *catalog.Tx) (err error) {
-			records, err = tx.List(after, walked)
+		err := c.truth.View(func(tx *catalog.Tx) error {
+			records, err := tx.List(after, walked)
 			for _, r := range records {
+				after = r.Key()
 				if _, err := tx.Blob(r.Target.Digest); err != nil {
-					lost[r.Key()] = err
+					lost[after] = err
 				}
 			}
+			c.report.Names += len(records)
+			more = len(records) == walked
 			return err
 		})
+		if err == nil {
+			err = c.lostNames(lost)
+		}
+		if err == nil {
+			err = c.step(ctx)
+		}
 		if err != nil {
 			return err
 		}
-		for _, r := range records {
-			after = r.Key()
-			c.report.Names++
-			if err := lost[after]; err != nil {
-				c.found(BadName, after, fmt.Errorf("its target is not there: %w", err))
-				if err := c.repaired(func() error { return c.repair(catalog.DropName{Key: after}) }); err != nil {
-					return err
-				}
-			}
-		}
-		if err := c.step(ctx); err != nil || len(records) < walked {
+	}
+	return nil
+}
+
+func (c *checker) lostNames(lost map[string]error) error {
+	for _, key := range slices.Sorted(maps.Keys(lost)) {
+		c.found(BadName, key, fmt.Errorf("its target is not there: %w", lost[key]))
+		if err := c.repaired(func() error { return c.repair(catalog.DropName{Key: key}) }); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // unknown looks for what is in the places of blobs that no record knows.

@@ -14,20 +14,29 @@ import (
 
 // records checks database and journal, and finds out what to believe.
 func (c *checker) records(ctx context.Context) error {
-	if c.dbErr = c.readable(ctx); ctx.Err() != nil {
-		return ctx.Err()
+	c.dbErr = c.readable(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	if c.dbErr != nil {
 		c.found(BadDatabase, databaseName, c.dbErr)
 	}
-	if err := c.s.inScratch(checkName, c.opts.Repair, func(at *os.Root) error { return c.journal(ctx, at) }); err != nil {
+	place := c.s.inScratch
+	if c.opts.Repair { // what is made may have to stay
+		place = c.s.inRoot
+	}
+	if err := place(checkName, func(at *os.Root) error { return c.journal(ctx, at) }); err != nil {
 		return err
 	}
-	c.want = c.logged
-	if c.dbErr != nil {
-		c.truth = c.want
+	c.want, c.truth = c.logged, c.logged
+	if c.rebuilds() {
 		return nil
 	}
+	return c.agree(ctx)
+}
+
+// agree checks that a database that can be read is what it should be.
+func (c *checker) agree(ctx context.Context) error {
 	if c.journalBad {
 		if err := c.rederive(ctx); err != nil {
 			return err
@@ -95,12 +104,11 @@ func (c *checker) journal(ctx context.Context, at *os.Root) error {
 	if c.dbErr == nil {
 		until = c.state.Journal
 	}
-	start, end, err := journal.Position{}, journal.Position{}, error(nil)
-	c.logged, start, end, err = c.s.rebuild(ctx, at, checkName, until, func(what error) { damage = append(damage, what) })
+	logged, start, end, err := c.s.rebuild(ctx, at, checkName, until, func(what error) { damage = append(damage, what) })
 	if err != nil {
 		return err
 	}
-	c.made, c.journalEnd = append(c.made, c.logged), end
+	c.made, c.logged, c.journalEnd = append(c.made, logged), logged, end
 	switch {
 	case len(damage) > 0:
 	case c.dbErr == nil && (end.Sequence < until.Sequence || start.Segment > until.Segment):

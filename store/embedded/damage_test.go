@@ -134,19 +134,14 @@ func TestLostFiles(t *testing.T) {
 			if err := tc.damage(dir); err != nil {
 				t.Fatal(err)
 			}
+			reader := openStore(t, dir, embedded.Options{ReadOnly: true})
+			wantAnswers(t, "for reading only", want, answers(t, reader, src))
+			wantFinding(t, tc.found, check(t, reader, embedded.CheckOptions{}))
+			closeStore(t, reader)
 			s := openStore(t, dir, embedded.Options{})
 			defer func() { closeStore(t, s) }()
 			wantAnswers(t, "before a repair", want, answers(t, s, src))
-			err := s.Degraded()
-			if !errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err) || errdefs.IsDataLoss(err) || !strings.Contains(err.Error(), "dhow fsck --repair") {
-				t.Errorf("Degraded: %v", err)
-			}
-			if _, err := s.Lease(t.Context(), store.Lease{}); !errdefs.IsFailedPrecondition(err) {
-				t.Errorf("Lease: %v", err)
-			}
-			if _, err := s.Collect(t.Context()); !errdefs.IsFailedPrecondition(err) {
-				t.Errorf("Collect: %v", err)
-			}
+			wantDegraded(t, s)
 			wantFinding(t, tc.found, check(t, s, embedded.CheckOptions{}))
 			wantFinding(t, tc.found, check(t, s, embedded.CheckOptions{Repair: true}))
 			wantSound(t, s)
@@ -156,6 +151,25 @@ func TestLostFiles(t *testing.T) {
 			wantSound(t, s)
 			wantAnswers(t, "when it was opened again", want, answers(t, s, src))
 		})
+	}
+}
+
+// wantDegraded checks that nothing can be written to a store, and that it is said what
+// helps.
+func wantDegraded(t *testing.T, s *embedded.Store) {
+	t.Helper()
+	ctx := t.Context()
+	_, leaseErr := s.Lease(ctx, store.Lease{})
+	_, beginErr := s.Begin(ctx, "held")
+	_, moveErr := s.Move(ctx, store.Move{Name: "quay.io/x/old:latest"})
+	_, collectErr := s.Collect(ctx)
+	for what, err := range map[string]error{
+		"Degraded": s.Degraded(), "Lease": leaseErr, "Begin": beginErr, "Move": moveErr, "Collect": collectErr,
+		"Release": s.Release(ctx, "held"), "Hold": s.Hold(ctx, "held"), "Extend": s.Extend(ctx, "held", time.Time{}), "Abort": s.Abort(ctx, "ref"),
+	} {
+		if !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "dhow fsck --repair") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

@@ -32,8 +32,8 @@ const (
 	Leaked Problem = "leak"
 	// Stray: a file that no record knows, as an interrupted Publish leaves it, or
 	// something that has no place in a store, as a symbolic link. A blob's file is
-	// removed, or known again if database and journal were both damaged; what else there
-	// is is set aside.
+	// removed, or known again if database and journal were both damaged; anything else
+	// is set aside.
 	Stray Problem = "stray"
 )
 

@@ -49,6 +49,12 @@ func newBatch(tb testing.TB, s *embedded.Store) (store.Batch, string) {
 	return b, l.ID
 }
 
+// source is where the bytes of a store came from, and as what they were put.
+type source struct {
+	*testimage.Store
+	nodes []*image.Node
+}
+
 // put puts a blob that a source has.
 func (src *source) put(tb testing.TB, b store.Batch, desc ocispec.Descriptor, role image.Role) store.Put {
 	tb.Helper()
@@ -74,12 +80,6 @@ func graphOf(tb testing.TB, src *testimage.Store, root ocispec.Descriptor) []*im
 	nodes := g.Nodes()
 	slices.Reverse(nodes)
 	return nodes
-}
-
-// source is where the bytes of a store came from, and as what they were put.
-type source struct {
-	*testimage.Store
-	nodes []*image.Node
 }
 
 // copy returns a source of its own of the same.

@@ -17,7 +17,7 @@ import (
 // openScratch makes a database of the journal for the time that the store is open, so
 // that it can be read though its own database is damaged.
 func (s *Store) openScratch(ctx context.Context) error {
-	return s.inScratch(scratchName, false, func(at *os.Root) error {
+	return s.inScratch(scratchName, func(at *os.Root) error {
 		db, _, _, err := s.rebuild(ctx, at, scratchName, journal.Position{}, func(what error) {
 			s.log.Error("reading the journal", "error", what)
 		})
@@ -28,17 +28,23 @@ func (s *Store) openScratch(ctx context.Context) error {
 	})
 }
 
-// inScratch calls build with a directory in which to make a database of that name, which
-// is not there: the store's, or if that cannot be written to, and need not be, one
-// outside of it.
-func (s *Store) inScratch(name string, stay bool, build func(at *os.Root) error) error {
+// inRoot calls build with the store's directory, in which there is no database of that
+// name.
+func (s *Store) inRoot(name string, build func(at *os.Root) error) error {
+	if err := s.remove(s.root, name); err != nil {
+		return err
+	}
+	return build(s.root)
+}
+
+// inScratch is inRoot, or with a directory outside of the store if its own cannot be
+// written to.
+func (s *Store) inScratch(name string, build func(at *os.Root) error) error {
 	err := error(errdefs.ErrPermissionDenied)
 	if !s.opts.ReadOnly {
-		if err = s.remove(s.root, name); err == nil {
-			err = build(s.root)
-		}
+		err = s.inRoot(name, build)
 	}
-	if stay || !errdefs.IsPermissionDenied(err) && !files.IsReadOnly(err) && !errdefs.IsResourceExhausted(err) {
+	if !errdefs.IsPermissionDenied(err) && !files.IsReadOnly(err) && !errdefs.IsResourceExhausted(err) {
 		return err
 	}
 	at, err := s.openTemporary()

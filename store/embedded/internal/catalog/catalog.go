@@ -9,7 +9,6 @@
 package catalog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -157,7 +156,7 @@ func open(root *os.Root, name string, mode Mode) (_ *DB, err error) {
 		OpenFile: func(_ string, flag int, _ fs.FileMode) (*os.File, error) {
 			var err error
 			if file, err = rootfile.OpenFile(root, name, flag); err == nil {
-				err = checkFile(context.Background(), file, time.Now().Add(lookTime))
+				err = checkFile(file, time.Now().Add(lookTime), func() error { return nil })
 			}
 			return file, err
 		},
@@ -170,12 +169,12 @@ func open(root *os.Root, name string, mode Mode) (_ *DB, err error) {
 }
 
 // checkFile looks at the pages of a database file until a time; zero: at all of them.
-func checkFile(ctx context.Context, file *os.File, until time.Time) error {
+func checkFile(file *os.File, until time.Time, stop func() error) error {
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 { // the library makes what is empty a database
 		return err
 	}
-	return checkPages(ctx, file, info.Size(), until)
+	return checkPages(file, info.Size(), until, stop)
 }
 
 func openError(name string, err error) error {

@@ -148,7 +148,7 @@ func describe(b bucket, key []byte) string {
 }
 
 // CheckPages looks at all pages of the database. Nobody may write meanwhile.
-func (db *DB) CheckPages(ctx context.Context) error { return checkFile(ctx, db.file, time.Time{}) }
+func (db *DB) CheckPages(ctx context.Context) error { return checkFile(db.file, time.Time{}, ctx.Err) }
 
 // Leaks calls f with visible blobs that have no reason to stay and are not among the
 // suspects either, so that nothing would ever collect them.

@@ -15,34 +15,46 @@ func elements(page []byte, flags uint16, count int, at pointer, show func(elemen
 	var before []byte
 	for i := range count {
 		e, ok := parseElement(page, i, flags)
-		switch {
-		case !ok:
+		if !ok {
 			return below, unsound("key %d is outside of it", i)
-		case i > 0 && bytes.Compare(before, e.key) >= 0, bytes.Compare(at.from, e.key) > 0, at.to != nil && bytes.Compare(e.key, at.to) >= 0:
+		}
+		if i > 0 && bytes.Compare(before, e.key) >= 0 || !at.has(e.key) {
 			return below, unsound("key %d is not in order", i)
 		}
 		before = e.key
-		if show != nil && flags == flagLeaf {
+		if flags == flagBranch {
+			below = branch(below, e, at)
+			continue
+		}
+		if show != nil {
 			show(e)
 		}
-		switch {
-		case flags == flagBranch:
-			key := bytes.Clone(e.key)
-			if i > 0 {
-				below[i-1].to = key
-			}
-			below = append(below, pointer{page: e.child, depth: at.depth + 1, from: key, to: at.to})
-		case e.bucket:
-			root, err := bucketRoot(e.value, nil)
-			if err != nil {
-				return below, fmt.Errorf("bucket %.64q: %w", e.key, err)
-			}
-			if root != 0 {
-				below = append(below, pointer{page: root, depth: at.depth + 1, bucket: true})
-			}
+		if !e.bucket {
+			continue
+		}
+		root, err := e.root()
+		if err != nil {
+			return below, err
+		}
+		if root != 0 {
+			below = append(below, pointer{page: root, depth: at.depth + 1, bucket: true})
 		}
 	}
 	return below, nil
+}
+
+// branch adds a child of a branch to those before it.
+func branch(below []pointer, e element, at pointer) []pointer {
+	child := pointer{page: e.child, depth: at.depth + 1, from: bytes.Clone(e.key), to: at.to}
+	if n := len(below); n > 0 {
+		below[n-1].to = child.from
+	}
+	return append(below, child)
+}
+
+// has reports whether a key is between those that the page is to have.
+func (at pointer) has(key []byte) bool {
+	return bytes.Compare(at.from, key) <= 0 && (at.to == nil || bytes.Compare(key, at.to) < 0)
 }
 
 // element is an element of a page: a key, and what it stands for.
@@ -50,6 +62,15 @@ type element struct {
 	key, value []byte
 	child      uint64 // in a branch
 	bucket     bool   // the value is that of a bucket
+}
+
+// root is bucketRoot of an element that is a bucket.
+func (e element) root() (uint64, error) {
+	root, err := bucketRoot(e.value, nil)
+	if err != nil {
+		err = fmt.Errorf("bucket %.64q: %w", e.key, err)
+	}
+	return root, err
 }
 
 // parseElement reads an element of a page that has room for its header.

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -55,8 +54,9 @@ func unsound(format string, args ...any) error {
 }
 
 // checkPages looks at the pages of a database of that size, from the roots down, until a
-// time; zero: at all of them, and whether there are any of which nobody knows.
-func checkPages(ctx context.Context, file io.ReaderAt, size int64, until time.Time) error {
+// time; zero: at all of them, and whether there are any of which nobody knows. An error of
+// stop ends it.
+func checkPages(file io.ReaderAt, size int64, until time.Time, stop func() error) error {
 	p := &pages{file: file, until: until}
 	if err := p.readMeta(); err != nil {
 		return err
@@ -72,7 +72,7 @@ func checkPages(ctx context.Context, file io.ReaderAt, size int64, until time.Ti
 	for todo := []pointer{{page: p.root}}; len(todo) > 0; {
 		var next []pointer
 		for _, at := range todo {
-			if err := ctx.Err(); err != nil || p.late() {
+			if err := stop(); err != nil || p.late() {
 				return err
 			}
 			below, err := p.read(at, nil)
