@@ -62,19 +62,23 @@ func (c Hold) apply(t *Tx) {
 	}
 }
 
-// NextHold returns the Part for the next Hold of a lease.
+// NextHold returns the Part for the next Hold of a lease: one that is free. It looks keys up
+// and does not go back through them from the last one: bbolt loses its way there, and may
+// not return at all, where the same transaction has emptied pages.
 func (t *Tx) NextHold(number uint64) uint64 {
-	c := t.in(bucketHolds).Cursor()
-	key, _ := c.Seek(numberKey(number + 1))
-	if key == nil {
-		key, _ = c.Last()
-	} else {
-		key, _ = c.Prev()
+	taken := func(part uint64) bool { return t.has(bucketHolds, join(numberKey(number), numberKey(part))) }
+	last, free := uint64(0), uint64(1)
+	for taken(free) {
+		last, free = free, 2*free
 	}
-	if len(key) == 16 && binary.BigEndian.Uint64(key) == number {
-		return binary.BigEndian.Uint64(key[8:]) + 1
+	for free-last > 1 { // last is taken, or 0
+		if middle := last + (free-last)/2; taken(middle) {
+			last = middle
+		} else {
+			free = middle
+		}
 	}
-	return 1
+	return free
 }
 
 // NextLease returns the number for the next lease.
