@@ -86,9 +86,11 @@ func parseQuery(text string) (query, error) {
 	if len(text) == digest.SHA256.Size()*2 && isHex(text) {
 		full = "sha256:" + text
 	}
-	if d, err := image.ParseDigest(full); err == nil {
-		q.digest = d
-		return q, nil
+	if _, digits, ok := strings.Cut(full, ":"); ok && isHex(digits) {
+		if d, err := image.ParseDigest(full); err == nil {
+			q.digest = d
+			return q, nil
+		}
 	}
 	name, err := ref.Parse(text)
 	if err != nil {
@@ -149,12 +151,22 @@ func (v *view) find(q query) (Resolution, error) {
 
 // byDigest finds the record of a full digest.
 func (v *view) byDigest(q query) (Resolution, error) {
-	r := Resolution{Matched: ByTarget, Digest: q.digest}
 	records, err := v.Target(q.digest)
-	if err == nil {
-		records = v.ofRepository(records, q.name)
+	if errdefs.IsNotImplemented(err) { // an algorithm that the engine cannot hold
+		return Resolution{}, q.noSuchImage()
 	}
-	if err == nil && len(records) == 0 {
+	if err != nil {
+		return Resolution{}, fmt.Errorf("resolve %.256q: %w", q.text, err)
+	}
+	return v.among(q, records)
+}
+
+// among finds the record of a full digest, of which these are the records that point at
+// it.
+func (v *view) among(q query, targets []store.Record) (Resolution, error) {
+	r := Resolution{Matched: ByTarget, Digest: q.digest}
+	records, err := v.ofRepository(targets, q.name), error(nil)
+	if len(records) == 0 {
 		records, err = v.Containing(q.digest)
 		records = v.ofRepository(records, q.name)
 		if err == nil && len(records) > 0 {
@@ -162,12 +174,10 @@ func (v *view) byDigest(q query) (Resolution, error) {
 			r.Warnings = alsoIn(q.digest, records)
 		}
 	}
-	switch {
-	case errdefs.IsNotImplemented(err): // an algorithm that the engine cannot hold
-		return Resolution{}, q.noSuchImage()
-	case err != nil:
+	if err != nil {
 		return Resolution{}, fmt.Errorf("resolve %.256q: %w", q.text, err)
-	case len(records) == 0:
+	}
+	if len(records) == 0 {
 		return Resolution{}, q.noSuchImage()
 	}
 	r.Record = prefer(records, q.name)
@@ -182,19 +192,32 @@ func (v *view) ofRepository(records []store.Record, name ref.Reference) []store.
 	}
 	var own []store.Record
 	for _, rec := range records {
-		if rec.Dangling() {
-			continue
-		}
-		other, err := ref.Parse(rec.Name)
-		if err != nil {
-			v.s.opts.Logger.Warn("the name of a record cannot be parsed, and is passed over", "error", err)
-			continue
-		}
-		if other.Name() == name.Name() {
+		rest, ok := strings.CutPrefix(rec.Name, name.Name())
+		switch {
+		case !ok, strings.Contains(rest, "/"): // another repository, or host
+		case isTagOrDigest(rest):
 			own = append(own, rec)
+		case strings.HasPrefix(rest, ":"), strings.HasPrefix(rest, "@"):
+			v.s.opts.Logger.Warn("the name of a record cannot be parsed, and is passed over", "name", rec.Name[:min(len(rec.Name), 256)])
 		}
 	}
 	return own
+}
+
+// isTagOrDigest reports whether text is what can come behind a repository in a name. It is
+// far quicker than to parse the name.
+func isTagOrDigest(text string) bool {
+	tag, d, pinned := strings.Cut(text, "@")
+	if pinned {
+		if _, err := image.ParseDigest(d); err != nil {
+			return false
+		}
+		if tag == "" {
+			return true
+		}
+	}
+	tag, ok := strings.CutPrefix(tag, ":")
+	return ok && ref.ValidTag(tag) == nil
 }
 
 // prefer returns the record with exactly that name or with its tag, else the first that

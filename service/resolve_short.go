@@ -13,8 +13,9 @@ import (
 
 // candidate is a digest that begins with the characters that were given.
 type candidate struct {
-	digest digest.Digest
-	near   nearness
+	digest  digest.Digest
+	near    nearness
+	records []store.Record // that point at it
 }
 
 // nearness is how near a digest is to being what was meant: a list can name whatever it
@@ -43,7 +44,7 @@ func (v *view) byPrefix(q query) (Resolution, error) {
 		}
 		return Resolution{}, fmt.Errorf("ambiguous reference: %.256q is the beginning of %s: %w", q.text, said, errdefs.ErrNotFound)
 	}
-	r, err := v.byDigest(query{text: q.text, digest: found[0].digest})
+	r, err := v.among(query{text: q.text, digest: found[0].digest}, found[0].records)
 	if err != nil {
 		return Resolution{}, err
 	}
@@ -76,32 +77,32 @@ func (v *view) candidates(q query) ([]candidate, error) {
 		if q.sha256 && d.Algorithm() != digest.SHA256 {
 			continue
 		}
-		near, err := v.nearness(d)
+		c, err := v.candidate(d)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, candidate{d, near})
+		found = append(found, c)
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return int(a.near - b.near) })
 	return found, nil
 }
 
-func (v *view) nearness(d digest.Digest) (nearness, error) {
+func (v *view) candidate(d digest.Digest) (candidate, error) {
 	records, err := v.Target(d)
 	if err != nil {
-		return isAbsent, err
+		return candidate{}, err
 	}
 	if len(records) > 0 {
-		return isTarget, nil
+		return candidate{d, isTarget, records}, nil
 	}
 	_, err = v.Blob(d)
 	switch {
 	case err == nil:
-		return isPresent, nil
+		return candidate{d, isPresent, nil}, nil
 	case errdefs.IsNotFound(err):
-		return isAbsent, nil
+		return candidate{d, isAbsent, nil}, nil
 	}
-	return isAbsent, err
+	return candidate{}, err
 }
 
 // beside says what a name, which has a record, would be as the beginning of a digest in
