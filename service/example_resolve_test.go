@@ -56,6 +56,13 @@ func newLocalExample(ctx context.Context) localExample {
 	}}
 }
 
+// check ends an example that has failed.
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
 func ExampleService_Resolve() {
 	ctx := context.Background()
 	s := newLocalExample(ctx)
@@ -79,13 +86,10 @@ func ExampleService_ResolveAll() {
 	ctx := context.Background()
 	s := newLocalExample(ctx)
 	defer s.end()
-	if _, err := s.Tag(ctx, "busybox:1.37", "example.com/mirror/busybox:stable"); err != nil {
-		log.Fatal(err)
-	}
+	_, err := s.Tag(ctx, "busybox:1.37", "example.com/mirror/busybox:stable")
+	check(err)
 	all, err := s.ResolveAll(ctx, s.root.Digest.String())
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	for _, record := range all.Records {
 		fmt.Println(service.Familiar(record))
 	}
@@ -99,9 +103,7 @@ func ExampleService_Repository() {
 	s := newLocalExample(ctx)
 	defer s.end()
 	records, err := s.Repository(ctx, "busybox")
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	for _, record := range records {
 		fmt.Println(record.Name)
 	}
@@ -113,13 +115,10 @@ func ExampleService_Dangling() {
 	s := newLocalExample(ctx)
 	defer s.end()
 	// The name moves to a part of what it pointed at.
-	if _, err := s.Tag(ctx, s.amd.Digest.String(), "busybox:1.37"); err != nil {
-		log.Fatal(err)
-	}
+	_, err := s.Tag(ctx, s.amd.Digest.String(), "busybox:1.37")
+	check(err)
 	records, err := s.Dangling(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	fmt.Println(len(records), records[0].Target.Digest == s.root.Digest)
 	// Output: 1 true
 }
@@ -129,9 +128,7 @@ func ExampleService_Label() {
 	s := newLocalExample(ctx)
 	defer s.end()
 	value, err := s.Label(ctx, s.root.Digest, "org.example.origin")
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	fmt.Printf("%q\n", value)
 	// Output: ""
 }
@@ -141,9 +138,7 @@ func ExampleService_Tag() {
 	s := newLocalExample(ctx)
 	defer s.end()
 	tagged, err := s.Tag(ctx, "busybox:1.37", "localhost:5000/busybox")
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	fmt.Println(tagged.Name)
 	// Output: localhost:5000/busybox:latest
 }
@@ -153,9 +148,7 @@ func ExampleService_Remove() {
 	s := newLocalExample(ctx)
 	defer s.end()
 	removed, err := s.Remove(ctx, "busybox:1.37", service.RemoveOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	for _, r := range removed.Removals {
 		if r.Untagged != "" {
 			fmt.Println("Untagged:", r.Untagged)
@@ -176,9 +169,7 @@ func ExampleService_Remove_platform() {
 	_, err := s.Remove(ctx, "busybox:1.37", service.RemoveOptions{Platforms: arm})
 	fmt.Println(err)
 	removed, err := s.Remove(ctx, "busybox:1.37", service.RemoveOptions{Platforms: arm, Force: true})
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	fmt.Println(len(removed.Removals), "manifest")
 	// Output:
 	// Content will be removed from all images referencing this variant. Use --force to force delete: invalid argument
@@ -190,9 +181,7 @@ func ExampleService_Prune() {
 	s := newLocalExample(ctx)
 	defer s.end()
 	pruned, err := s.Prune(ctx, service.PruneOptions{All: true})
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	fmt.Println(pruned.Removals[0].Untagged, "and", len(pruned.Removals)-1, "blobs")
 	// Output: busybox:1.37 and 6 blobs
 }
@@ -202,12 +191,9 @@ func ExampleService_Events() {
 	s := newLocalExample(ctx)
 	defer s.end()
 	events, err := s.Events(ctx, service.EventOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	if _, err := s.Tag(ctx, "busybox:1.37", "busybox:stable"); err != nil {
-		log.Fatal(err)
-	}
+	check(err)
+	_, err = s.Tag(ctx, "busybox:1.37", "busybox:stable")
+	check(err)
 	for e := range events {
 		fmt.Println(e.Action, e.Name)
 		break

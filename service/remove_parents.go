@@ -1,6 +1,7 @@
 package service
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -79,15 +80,7 @@ func (v *view) planParents(plan *removal, l lineage) error {
 			if !rec.Dangling() || going[rec.Target.Digest] {
 				continue
 			}
-			above, err := v.lineage(rec.Target)
-			if err != nil {
-				return err
-			}
-			except := map[digest.Digest]bool{rec.Target.Digest: true}
-			for d := range going {
-				except[d] = true
-			}
-			stays, err := v.builtUpon(above, except)
+			above, stays, err := v.builtWithout(rec.Target, going)
 			if err != nil {
 				return err
 			}
@@ -101,4 +94,17 @@ func (v *view) planParents(plan *removal, l lineage) error {
 		}
 	}
 	return nil
+}
+
+// builtWithout returns the lineage of a target, and whether something other than what goes
+// was built upon it.
+func (v *view) builtWithout(target ocispec.Descriptor, going map[digest.Digest]bool) (lineage, bool, error) {
+	l, err := v.lineage(target)
+	if err != nil {
+		return l, false, err
+	}
+	except := maps.Clone(going)
+	except[target.Digest] = true
+	stays, err := v.builtUpon(l, except)
+	return l, stays, err
 }

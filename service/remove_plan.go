@@ -125,11 +125,7 @@ func (v *view) planGoing(all All, going []store.Record, opts RemoveOptions) (rem
 		}
 		return plan, nil
 	}
-	built, err := v.lineage(target)
-	if err != nil {
-		return removal{}, err
-	}
-	stays, err := v.builtUpon(built, map[digest.Digest]bool{target.Digest: true})
+	built, stays, err := v.builtWithout(target, map[digest.Digest]bool{})
 	if err != nil {
 		return removal{}, err
 	}
@@ -146,5 +142,6 @@ func (v *view) planGoing(all All, going []store.Record, opts RemoveOptions) (rem
 	if opts.NoPrune {
 		return plan, nil
 	}
-	return plan, v.planParents(&plan, built)
+	err = v.planParents(&plan, built)
+	return plan, err
 }

@@ -18,9 +18,9 @@ import (
 // that share a layer with it.
 type platformWorld struct {
 	*fixture
-	root, amd, arm, v7, att    ocispec.Descriptor
-	own, base                  ocispec.Descriptor // layers of amd; the latter is of the others too
-	sharing, single, elsewhere ocispec.Descriptor
+	root, amd, arm, v7, att ocispec.Descriptor
+	own, base               ocispec.Descriptor // layers of amd; the latter is of the others too
+	sharing, single         ocispec.Descriptor
 }
 
 func newPlatformWorld(t *testing.T) *platformWorld {

@@ -138,7 +138,7 @@ func newRemoveWorld(t *testing.T) *removeWorld {
 // before writes records, as they are in tables.
 func (w *removeWorld) before(t *testing.T, records string) {
 	t.Helper()
-	for _, rec := range strings.Fields(w.fill(t, records)) {
+	for rec := range strings.FieldsSeq(w.fill(t, records)) {
 		if name, dangling := strings.CutPrefix(rec, "@"); dangling {
 			w.put(t, w.images[name])
 			continue

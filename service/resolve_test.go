@@ -84,7 +84,7 @@ func resolveTable() map[string]resolveRow {
 		"no such ID by sha384":                     none("sha384:"+hex128[:96], "sha384:"+hex128[:96]),
 		"no such ID by sha512":                     none("sha512:"+hex128, "sha512:"+hex128),
 		"the hex of sha512 by sha256":              none("sha256:{L:64}", "sha256:{L:64}"),
-		"an ID by an algorithm that is none":       resolveRow{ref: "x@md5:" + zeros[:32], err: errdefs.ErrNotImplemented, text: []string{"md5"}},
+		"an ID by an algorithm that is none":       {ref: "x@md5:" + zeros[:32], err: errdefs.ErrNotImplemented, text: []string{"md5"}},
 		"an ID alone by an algorithm that is none": none("md5:"+zeros[:32], "md5:"+zeros[:32]),
 		// Digests below targets.
 		"a manifest in one list":         found("{B.arm}", "busybox:1.36", service.ByManifest, "{B.arm}"),

@@ -158,11 +158,11 @@ func (w *resolveWorld) described(d digest.Digest) ocispec.Descriptor {
 }
 
 // twins returns two digests that begin with the same four characters, and not with more.
-func (w *resolveWorld) twins(tb testing.TB, make func(i int) digest.Digest) (one, two digest.Digest) {
+func (w *resolveWorld) twins(tb testing.TB, nth func(i int) digest.Digest) (one, two digest.Digest) {
 	tb.Helper()
 	seen := map[string]digest.Digest{}
 	for i := range 10_000 {
-		d := make(i)
+		d := nth(i)
 		other, again := seen[d.Encoded()[:4]]
 		if again && other.Encoded()[4] != d.Encoded()[4] {
 			return other, d
