@@ -27,6 +27,25 @@ func (a *app) completeImages(n int) cobra.CompletionFunc {
 	}
 }
 
+// completeImagesAndPlaces makes a shell complete one argument with the names of the local store
+// and with the transports.
+func (a *app) completeImagesAndPlaces(cmd *cobra.Command, given []string, typed string) ([]string, cobra.ShellCompDirective) {
+	places, directive := a.completePlaces(1)(cmd, given, typed)
+	if len(given) > 0 {
+		return places, directive
+	}
+	names, _ := a.completeImages(1)(cmd, given, typed)
+	return append(names, places...), directive
+}
+
+// completePush makes a shell complete an image of the local store, and then where it goes.
+func (a *app) completePush(cmd *cobra.Command, given []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(given) == 0 {
+		return a.completeImages(1)(cmd, given, typed)
+	}
+	return a.completePlaces(2)(cmd, given, typed)
+}
+
 // localNames returns the familiar names in the local store that begin so.
 func (a *app) localNames(cmd *cobra.Command, begin string) (names []string, err error) {
 	a.store.wait = 0 // nobody waits for words to choose from

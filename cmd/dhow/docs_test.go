@@ -116,10 +116,14 @@ func TestPageHasEveryFieldOfJSON(t *testing.T) {
 		}
 	}
 	for section, types := range map[string][]reflect.Type{
-		"inspect IMAGE": {reflect.TypeFor[describe.Image](), reflect.TypeFor[describe.Details]()},
-		"store info":    {reflect.TypeFor[store.Info](), reflect.TypeFor[store.Amount]()},
-		"fsck":          {reflect.TypeFor[checkReport](), reflect.TypeFor[checkFinding](), reflect.TypeFor[lackingName]()},
-		"gc":            {reflect.TypeFor[collectedReport]()},
+		"inspect IMAGE":            {reflect.TypeFor[describe.Image](), reflect.TypeFor[describe.Details](), reflect.TypeFor[describe.Local](), reflect.TypeFor[describe.Instance]()},
+		"pull SOURCE [NAME]":       {reflect.TypeFor[pulledReport]()},
+		"push IMAGE [DESTINATION]": {reflect.TypeFor[pushedReport]()},
+		"tag IMAGE NAME...":        {reflect.TypeFor[taggedReport]()},
+		"rmi IMAGE...":             {reflect.TypeFor[removedReport](), reflect.TypeFor[removalReport]()},
+		"store info":               {reflect.TypeFor[store.Info](), reflect.TypeFor[store.Amount]()},
+		"fsck":                     {reflect.TypeFor[checkReport](), reflect.TypeFor[checkFinding](), reflect.TypeFor[lackingName]()},
+		"gc":                       {reflect.TypeFor[collectedReport]()},
 	} {
 		for _, of := range types {
 			check(page[section], of)

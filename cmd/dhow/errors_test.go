@@ -20,13 +20,15 @@ func TestExitCodeAndErrorLine(t *testing.T) {
 		code int
 		want string // the error is "dhow: " and this; … stands for what is not compared
 	}{
-		{"reference without transport", "inspect layout", 1,
+		{"reference without transport", "copy layout oci:out:x", 1,
 			`invalid image name "layout", expected colon-separated transport:reference; as an image in a registry it is docker://layout: invalid argument`},
-		{"unknown transport", "inspect foo:bar", 1,
-			`invalid image name "foo:bar", unknown transport "foo" (there are: dir, docker, docker-archive, oci, oci-archive, store); as an image in a registry it is docker://foo:bar: invalid argument`},
+		{"image of a store that is not there", "--root nope inspect foo:bar", 2,
+			`image "foo:bar"; as an image in a registry it is docker://foo:bar: there is no store in …/nope: not found`},
+		{"setting of a place for an image here", "--root nope inspect --last-wins foo:bar", 1,
+			`image "foo:bar" of the local store: --last-wins goes with oci: and archives only: invalid argument`},
 		{"unknown transport of the destination", "copy oci:layout:latest foo:bar", 1,
 			`invalid image name "foo:bar", unknown transport "foo" (there are: dir, docker, docker-archive, oci, oci-archive, store); as an image in a registry it is docker://foo:bar: invalid argument`},
-		{"hostile reference", "inspect \x1b[2Jx:\u202e", 1,
+		{"hostile reference", "copy \x1b[2Jx:\u202e oci:out:x", 1,
 			`invalid image name "\x1b[2Jx:\u202e", unknown transport "\x1b[2Jx" (there are: dir, docker, docker-archive, oci, oci-archive, store): invalid argument`},
 		{"empty details", "inspect dir:", 1, `dir: the path is empty: invalid argument`},
 		{"layout that is not there", "inspect oci:nope:latest", 2, `opening oci:nope:latest: no directory nope: not found`},

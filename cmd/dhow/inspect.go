@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"text/template"
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -38,9 +36,11 @@ func (a *app) inspectCommand() *cobra.Command {
 		Short: "Show what an image is made of",
 		Long: "Show what IMAGE is made of as a tree: its platforms, their layers, their\n" +
 			"attestations, and the artifacts and tags that belong to them. Nothing but documents\n" +
-			"is read.",
+			"is read.\n\n" +
+			"Without a transport IMAGE is a name or an ID in the local store: then it is shown what is\n" +
+			"there of each platform, and what the names of the image are.",
 		Args:              args("IMAGE"),
-		ValidArgsFunction: a.completePlaces(1),
+		ValidArgsFunction: a.completeImagesAndPlaces,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {
 				return err
@@ -73,15 +73,14 @@ func (f *inspectFlags) check(cmd *cobra.Command) error {
 
 // inspect shows an image as the flags say.
 func (a *app) inspect(ctx context.Context, f inspectFlags, ref string) (err error) {
-	var asked *ocispec.Platform
-	if f.platform != "" {
-		p, err := platform.Parse(f.platform)
-		if err != nil {
-			return fmt.Errorf("--platform: %w", err)
-		}
-		asked = &p
+	asked, err := parsePlatform(f.platform)
+	if err != nil {
+		return err
 	}
-	show, err := a.shower(f)
+	if _, _, ok := a.placed(ref); !ok {
+		return a.inspectLocal(ctx, f, ref, asked)
+	}
+	show, err := shower(f, (*describe.Image).Tree)
 	if err != nil {
 		return err
 	}
@@ -104,29 +103,20 @@ func (a *app) inspect(ctx context.Context, f inspectFlags, ref string) (err erro
 	return a.write(func(w io.Writer) error { return show(w, im) })
 }
 
-// shower returns the function that prints an image as the flags say.
-func (a *app) shower(f inspectFlags) (func(io.Writer, *describe.Image) error, error) {
+// shower returns the function that prints what inspect has to say as the flags want it; tree
+// does it for people.
+func shower[T any](f inspectFlags, tree func(T, io.Writer) error) (func(io.Writer, T) error, error) {
 	switch {
 	case f.json:
-		return func(w io.Writer, im *describe.Image) error { return text.JSON(w, im) }, nil
+		return func(w io.Writer, v T) error { return text.JSON(w, v) }, nil
 	case f.format != "":
-		t, err := template.New("format").Funcs(template.FuncMap{"json": jsonText}).Parse(f.format)
+		t, err := parseTemplate(f.format)
 		if err != nil {
-			return nil, fmt.Errorf("--format: %w: %w", err, errdefs.ErrInvalidArgument)
+			return nil, err
 		}
-		return func(w io.Writer, im *describe.Image) error {
-			var b strings.Builder
-			if err := t.Execute(&b, im); err != nil {
-				return fmt.Errorf("--format: %w: %w", err, errdefs.ErrInvalidArgument)
-			}
-			if b.Len() > 0 && !strings.HasSuffix(b.String(), "\n") {
-				b.WriteByte('\n')
-			}
-			_, err := io.WriteString(w, b.String())
-			return err
-		}, nil
+		return func(w io.Writer, v T) error { return writeTemplate(w, t, v) }, nil
 	default:
-		return func(w io.Writer, im *describe.Image) error { return im.Tree(w) }, nil
+		return func(w io.Writer, v T) error { return tree(v, w) }, nil
 	}
 }
 
@@ -226,11 +216,4 @@ func (a *app) printConfig(ctx context.Context, src transport.Source, asked *ocis
 func (a *app) writeBytes(data []byte) error {
 	_, err := a.stdout.Write(data)
 	return err
-}
-
-// jsonText is the function json of templates.
-func jsonText(v any) (string, error) {
-	var b strings.Builder
-	err := text.JSONLine(&b, v)
-	return strings.TrimSuffix(b.String(), "\n"), err
 }

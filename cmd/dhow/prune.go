@@ -151,8 +151,8 @@ func pruneQuestion(opts service.PruneOptions) string {
 
 // confirm asks a question on the terminal, and reports whether the answer is yes.
 func (a *app) confirm(ctx context.Context, question string) (bool, error) {
-	if _, err := a.terminal("whether to go on, which --force does,", question); err != nil {
-		return false, err
+	if _, err := a.terminal("a confirmation", question); err != nil {
+		return false, fmt.Errorf("--force goes on without being asked: %w", err)
 	}
 	answer, err := a.readLine(ctx)
 	if err != nil {

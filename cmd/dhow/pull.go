@@ -12,6 +12,7 @@ import (
 
 	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
 	"github.com/dhowhq/dhow/copy"
+	"github.com/dhowhq/dhow/ref"
 	"github.com/dhowhq/dhow/service"
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/transport"
@@ -91,6 +92,9 @@ func (a *app) pull(ctx context.Context, f *pullFlags, from, name string) (err er
 		if name, err = localName(p, details, from); err != nil {
 			return err
 		}
+	}
+	if _, err := ref.Parse(name); err != nil {
+		return err
 	}
 	src, err := a.openSource(ctx, p, details, f.place)
 	if err != nil {

@@ -38,7 +38,7 @@ func (a *app) pushCommand() *cobra.Command {
 			"is; else a list of the platforms that are here, or if it is only one its manifest. Which\n" +
 			"it was is said. No name is ever moved to what is not complete at the destination.",
 		Args:              argsBetween(1, 2, "IMAGE [DESTINATION]"),
-		ValidArgsFunction: a.completeImages(1),
+		ValidArgsFunction: a.completePush,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {
 				return err

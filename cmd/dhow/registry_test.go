@@ -133,7 +133,7 @@ func TestRegistryErrors(t *testing.T) {
 		"both logins":          {inspect("--no-creds", "docker://"+host+"/app"), 1, "no-creds"},
 		"half a login":         {[]string{"inspect", "--creds", canary, "docker://" + host + "/app"}, 1, "no terminal to ask for a password"},
 		"of a layout":          {inspect("oci:layout:latest"), 1, "--creds goes with docker: only"},
-		"no slashes":           {[]string{"inspect", "docker:busybox"}, 1, "does not start with //"},
+		"no slashes":           {[]string{"copy", "docker:busybox", "oci:out:x"}, 1, "does not start with //"},
 		"an upper-case name":   {[]string{"inspect", "docker://example.com/UPPER"}, 1, "invalid argument"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,12 +21,15 @@ type Details struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// detailsOf reads the config of an image with that many layers. One that cannot
-// be read is a warning: the image can be described without it.
+// detailsOf reads the config of an image with that many layers; negative: that is not
+// known. One that cannot be read is a warning: the image can be described without it.
 func detailsOf(config []byte, layers int, limits image.Limits) *Details {
 	c, err := image.DecodeConfig(config, limits)
 	if err != nil {
 		return &Details{Warnings: []string{"the config cannot be read: " + err.Error()}}
+	}
+	if layers < 0 {
+		layers = len(c.DiffIDs)
 	}
 	d := &Details{
 		Created: c.Created, User: c.User, WorkingDir: c.WorkingDir,
