@@ -28,9 +28,9 @@ func TestFullDisk(t *testing.T) {
 		most  int64
 		sizes int
 	}{
-		"ext4, bytes":   {ext4, fillBytes, true, 12 << 20, long(3, 60)},
-		"memory, bytes": {memory, fillBytes, true, 12 << 20, long(3, 40)},
-		"memory, files": {memory, fillFiles, false, 30, long(2, 30)},
+		"ext4, bytes":   {ext4, fillBytes, true, 12 << 20, long(2, 60)},
+		"memory, bytes": {memory, fillBytes, true, 12 << 20, long(1, 40)},
+		"memory, files": {memory, fillFiles, false, 30, long(1, 30)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seed := newSeed(t)

@@ -12,7 +12,7 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	seed := newSeed(t)
 	r := random(seed, 1000)
-	points, perStore := long(6, 200), 20
+	points, perStore := long(4, 200), 20
 	operations := 0
 	for n := 0; n < points; n += perStore {
 		c := newContents(seed + uint64(n))

@@ -42,7 +42,8 @@ func start(t *testing.T, o orders, before ...string) *process {
 	args := append(before, self) //nolint:gocritic // another slice
 	p := &process{opened: make(chan struct{}), ended: make(chan struct{}), begun: o.From, done: o.From}
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), args[0], args[1:]...) // the cleanup ends it
-	p.cmd.Env = append(os.Environ(), writerVariable+"="+string(text))
+	// The race detector waits for a second at the end of a process.
+	p.cmd.Env = append(os.Environ(), writerVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	p.cmd.Stderr = &p.stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
