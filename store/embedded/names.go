@@ -60,7 +60,8 @@ func (s *Store) Move(ctx context.Context, moves ...store.Move) ([]store.Moved, e
 		return nil, err
 	}
 	var moved []store.Moved
-	err = s.update(ctx, func(tx *catalog.Tx) error {
+	// When ctx ends it may still run, and must not set the error that is returned.
+	err = s.update(ctx, func(tx *catalog.Tx) (err error) {
 		if err := s.tryMoves(tx, checked, nil); err != nil {
 			return err
 		}
