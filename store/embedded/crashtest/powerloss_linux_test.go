@@ -30,9 +30,10 @@ func TestPowerLoss(t *testing.T) {
 			for range runs {
 				l.run(t, perRun)
 				if t.Failed() {
-					break
+					return
 				}
 			}
+			l.end(t)
 			tally(t, "power loss, ext4 with "+mount, l.points, "%d operations", l.operations)
 		})
 	}
@@ -78,6 +79,14 @@ func (l *losing) run(t *testing.T, points int) {
 		image.Remove(t)
 		w.signal(t, syscall.SIGCONT)
 	}
+}
+
+// end takes everything out of the last copy.
+func (l *losing) end(t *testing.T) {
+	t.Helper()
+	mounted, _ := l.from.Mount(t, "")
+	dir := filepath.Join(mounted, "store")
+	recovered(t, l.c, l.seed, dir, l.at).wipe(t, dir)
 }
 
 // recover looks at what is left, and unmounts it. What the last writer leaves stays.
