@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,13 +22,23 @@ func TestMoveCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for range 300 {
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(rand.N(2*time.Millisecond), cancel)
-		moved, err := s.Move(ctx, store.Move{Name: "docker.io/library/x:1"})
-		if err == nil && len(moved) != 1 || err != nil && (moved != nil || ctx.Err() == nil) {
-			t.Errorf("moved %+v, error %v", moved, err)
-		}
-		cancel()
+	var all sync.WaitGroup
+	for range 32 { // so that each waits for others
+		all.Go(func() {
+			for range 100 {
+				ctx, cancel := context.WithTimeout(t.Context(), rand.N(500*time.Microsecond))
+				if lease, err := s.Lease(ctx, store.Lease{}); err == nil { // writes
+					_ = s.Release(ctx, lease.ID)
+				}
+				cancel()
+				ctx, cancel = context.WithTimeout(t.Context(), rand.N(3*time.Millisecond))
+				moved, err := s.Move(ctx, store.Move{Name: "docker.io/library/x:1"})
+				if err == nil && len(moved) != 1 || err != nil && (moved != nil || ctx.Err() == nil) {
+					t.Errorf("moved %+v, error %v", moved, err)
+				}
+				cancel()
+			}
+		})
 	}
+	all.Wait()
 }
