@@ -87,7 +87,7 @@ func repairs(f embedded.Finding, of embedded.Report, known func(digest.Digest) b
 	case embedded.BadMode:
 		return "set", false
 	case embedded.BadName:
-		return "lost, the name was removed", true
+		return "kept, its image is lost until it is written again", true
 	case embedded.Leaked:
 		return "left to the next dhow gc", false
 	case embedded.Stray:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -12,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
 	"github.com/dhowhq/dhow/store/embedded/internal/codec"
 )
@@ -150,13 +150,13 @@ func (c *checker) facts(ctx context.Context, d digest.Digest, b catalog.Blob, da
 // names checks that there is a record of the target of each name.
 func (c *checker) names(ctx context.Context) error {
 	for after, more := "", true; more; {
-		lost := map[string]error{}
+		var lost []store.Record
 		err := c.truth.View(func(tx *catalog.Tx) error {
 			records, err := tx.List(after, walked)
 			for _, r := range records {
 				after = r.Key()
 				if _, err := tx.Blob(r.Target.Digest); err != nil {
-					lost[after] = err
+					lost = append(lost, r)
 				}
 			}
 			c.report.Names += len(records)
@@ -164,7 +164,7 @@ func (c *checker) names(ctx context.Context) error {
 			return err
 		})
 		if err == nil {
-			err = c.lostNames(lost)
+			err = c.lostTargets(lost)
 		}
 		if err == nil {
 			err = c.step(ctx)
@@ -176,10 +176,14 @@ func (c *checker) names(ctx context.Context) error {
 	return nil
 }
 
-func (c *checker) lostNames(lost map[string]error) error {
-	for _, key := range slices.Sorted(maps.Keys(lost)) {
-		c.found(BadName, key, fmt.Errorf("its target is not there: %w", lost[key]))
-		if err := c.repaired(func() error { return c.repair(catalog.DropName{Key: key}) }); err != nil {
+// lostTargets notes what names point at as blobs whose files are missing.
+func (c *checker) lostTargets(lost []store.Record) error {
+	for _, r := range lost {
+		c.found(BadName, r.Key(), fmt.Errorf("there is no record of its target %s: %w", r.Target.Digest, errdefs.ErrNotFound))
+		err := c.repaired(func() error {
+			return c.repair(catalog.PutBlob{Digest: r.Target.Digest, Created: r.Updated, Size: r.Target.Size})
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -191,7 +195,7 @@ func (c *checker) unknown(ctx context.Context) error {
 	if err := c.plantedBlobs(); err != nil {
 		return err
 	}
-	return c.s.files.Walk(ctx, "", func(d digest.Digest, size int64) error {
+	return c.s.files.Walk(ctx, "", func(d digest.Digest, _ int64) error {
 		if err := c.step(ctx); err != nil {
 			return err
 		}
@@ -207,10 +211,10 @@ func (c *checker) unknown(ctx context.Context) error {
 			return nil // a batch is about to publish it
 		}
 		defer c.s.uses.collected(d)
-		c.found(Stray, string(d), fmt.Errorf("no record knows its file: %w", errdefs.ErrNotFound))
+		c.found(Stray, string(d), errUnknown)
 		return c.repaired(func() error {
-			if err != nil && c.lost() && c.s.files.Verify(ctx, d, size) == nil {
-				return c.recover(ctx, d, size)
+			if c.lost() { // and damaged, or it would be known again
+				return c.s.files.SetAside(d)
 			}
 			return c.s.files.Trash([]digest.Digest{d})
 		})

@@ -223,6 +223,9 @@ func (s *Store) view(ctx context.Context, f func(*catalog.Tx) error) error {
 				continue
 			}
 		}
+		if s.catalog.Load() != db {
+			return err // what is wrong with it was repaired
+		}
 		return s.noted(err)
 	}
 }

@@ -24,7 +24,8 @@ const (
 	BadBlob Problem = "blob"
 	// BadFacts: what is noted of a document is not what its bytes say. It is noted anew.
 	BadFacts Problem = "facts"
-	// BadName: a name points at what there is no record of. It is removed.
+	// BadName: a name points at what there is no record of. It is kept, and its target is
+	// noted as a blob that is missing: see BadBlob.
 	BadName Problem = "name"
 	// BadMode: others may use a file or directory. Its mode is set.
 	BadMode Problem = "mode"
@@ -47,7 +48,7 @@ const (
 )
 
 func (p Problem) remedy() Remedy {
-	if p == BadBlob {
+	if p == BadBlob || p == BadName {
 		return ByWriting
 	}
 	return ByRepair

@@ -68,8 +68,8 @@ func page(data []byte, at int) []byte {
 // picker picks positions in a file that are in use: before the zeros at its end, or in one
 // of the pages of the database that are not free.
 func (m *mutation) picker(data []byte) func() int {
-	used := max(1, len(bytes.TrimRight(data, "\x00")))
 	if m.file != "database" {
+		used := max(1, len(bytes.TrimRight(data, "\x00")))
 		return func() int { return m.r.IntN(used) }
 	}
 	return func() (at int) {

@@ -12,12 +12,15 @@ import (
 )
 
 // repairRecords puts in place what is believed: journal, database and format. The store
-// can be written to after it. A damaged journal comes first: once that is whole again the
-// database can be made of it, whatever happens.
+// can be written to after it. A damaged journal comes first: once that is whole again, and
+// has what was lost from both, the database can be made of it, whatever happens.
 func (c *checker) repairRecords(ctx context.Context) error {
 	if c.lost() {
 		if err := c.salvage(ctx); err != nil {
 			return fmt.Errorf("reading what is left of the database: %w", err)
+		}
+		if err := c.recoverFiles(ctx); err != nil {
+			return fmt.Errorf("looking for blobs that have lost their records: %w", err)
 		}
 	}
 	if c.journalBad {
@@ -103,7 +106,11 @@ func (c *checker) rewriteJournal(ctx context.Context) error {
 		segment = max(segment, n)
 	}
 	segment++
-	log, err := journal.Create(s.journalAt, segment, max(c.journalEnd.Sequence, c.state.Journal.Sequence))
+	sequence := max(c.journalEnd.Sequence, c.state.Journal.Sequence)
+	if c.dbErr != nil {
+		sequence++ // without its snapshot the segment is not to pass for a whole journal
+	}
+	log, err := journal.Create(s.journalAt, segment, sequence)
 	if err != nil {
 		return err
 	}

@@ -36,24 +36,65 @@ func (c *checker) repairBlob(d digest.Digest, b catalog.Blob) error {
 	return c.s.direct(func(tx *catalog.Tx) error { return tx.SetVerified(d, 0) })
 }
 
-// recover makes a blob known again whose file has lost its record.
-func (c *checker) recover(ctx context.Context, d digest.Digest, size int64) error {
-	put := catalog.PutBlob{Digest: d, Created: c.s.now(), Size: size, Facts: c.guess(ctx, d, size)}
-	return c.s.direct(func(tx *catalog.Tx) error {
-		if c.recovered.ID == "" {
-			now := c.s.now()
-			c.recovered = catalog.Lease{Number: tx.NextLease(), Lease: store.Lease{
-				ID: "recovered " + now.Format(time.RFC3339Nano), Created: now, Until: now.Add(recoveredFor),
-			}}
-			if err := tx.Do(catalog.PutLease{Lease: c.recovered}); err != nil {
+// recoverFiles makes blobs known again whose files have lost their records, if they are
+// what their names say.
+func (c *checker) recoverFiles(ctx context.Context) error {
+	r := replayer{db: c.want}
+	defer r.end()
+	n := 0
+	err := c.s.files.Walk(ctx, "", func(d digest.Digest, size int64) error {
+		if err := c.step(ctx); err != nil {
+			return err
+		}
+		if err := r.begin(); err != nil {
+			return err
+		}
+		if _, err := r.tx.Blob(d); !errdefs.IsNotFound(err) {
+			return err
+		}
+		err := c.s.files.Verify(ctx, d, size)
+		if unusable(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		c.found(Stray, string(d), errUnknown)
+		if n++; n%salvagedAtOnce == 0 {
+			if err := r.commit(c.journalEnd); err != nil {
+				return err
+			}
+			if err := r.begin(); err != nil {
 				return err
 			}
 		}
-		if err := hold(tx, c.recovered, []digest.Digest{d}); err != nil {
+		return c.recover(ctx, r.tx, d, size)
+	})
+	if err != nil {
+		return err
+	}
+	return r.commit(c.journalEnd)
+}
+
+// errUnknown is what is wrong with the file of a blob that has no record.
+var errUnknown = fmt.Errorf("no record knows its file: %w", errdefs.ErrNotFound)
+
+// recover makes one blob known again.
+func (c *checker) recover(ctx context.Context, tx *catalog.Tx, d digest.Digest, size int64) error {
+	now := c.s.now()
+	if c.recovered.ID == "" {
+		c.recovered = catalog.Lease{Number: tx.NextLease(), Lease: store.Lease{
+			ID: "recovered " + now.Format(time.RFC3339Nano), Created: now, Until: now.Add(recoveredFor),
+		}}
+		if err := tx.Apply(catalog.PutLease{Lease: c.recovered}); err != nil {
 			return err
 		}
-		return tx.Do(put)
-	})
+	}
+	hold := catalog.Hold{Number: c.recovered.Number, Part: tx.NextHold(c.recovered.Number), Digests: []digest.Digest{d}}
+	if err := tx.Apply(hold); err != nil {
+		return err
+	}
+	return tx.Apply(catalog.PutBlob{Digest: d, Created: now, Size: size, Facts: c.guess(ctx, d, size)})
 }
 
 // guess returns the facts of a file that looks like a manifest or list, or nil.

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -117,13 +118,11 @@ func (l *Log) clear() error {
 // lastByte returns the position after the last byte in a range that is not zero, or
 // the beginning of the range.
 func lastByte(f io.ReaderAt, from, to int64) (int64, error) {
-	last, buf := from, make([]byte, minGrowth)
+	last, buf, zeros := from, make([]byte, minGrowth), make([]byte, minGrowth)
 	for at := from; at < to; {
 		n, err := f.ReadAt(buf[:min(int64(len(buf)), to-at)], at)
-		for i, c := range buf[:n] {
-			if c != 0 {
-				last = at + int64(i) + 1
-			}
+		if !bytes.Equal(buf[:n], zeros[:n]) {
+			last = at + int64(len(bytes.TrimRight(buf[:n], "\x00")))
 		}
 		at += int64(n)
 		if err != nil && !errors.Is(err, io.EOF) {

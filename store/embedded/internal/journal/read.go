@@ -182,7 +182,7 @@ func (r *reader) end(at Position) error {
 // find returns the position of the first whole entry from a place on that may
 // be the next one or a later one, if any.
 func (r *reader) find(after Position) (Position, bool, error) {
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, min(1<<20, max(1<<10, r.size-after.Offset)))
 	for at := after.Offset; at < r.size; {
 		n, err := r.file.ReadAt(buf, at)
 		if notEOF(err) != nil {
