@@ -1,0 +1,96 @@
+package archive
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/ocilayout"
+	"github.com/dhowhq/dhow/transport"
+)
+
+// FuzzReader reads archives whose files hold anything: of each age, or of several at once.
+func FuzzReader(f *testing.F) {
+	s := newSaved(f, "one")
+	of := func(members []member, name string) []byte {
+		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
+		return []byte(members[i].data)
+	}
+	old, new, oldest := docker110(f, s, "busybox:1"), docker25(f, s, "busybox:1"), docker16(f, s)
+	f.Add(of(old, "manifest.json"), []byte(nil), []byte(nil), []byte(nil), []byte(s.config), []byte(s.layers[0]))
+	f.Add(of(new, "manifest.json"), of(new, "index.json"), []byte(nil), []byte(s.manifest(f)), []byte(s.config), []byte(s.layers[0]))
+	f.Add([]byte(nil), of(new, "index.json"), []byte(nil), []byte(s.manifest(f)), []byte(s.config), []byte(s.layers[0]))
+	f.Add([]byte(nil), []byte(nil), of(oldest, "repositories"), of(oldest, lot(0)+"/json"), []byte(nil), []byte(s.layers[0]))
+	f.Add([]byte(`[{"Config":"config","RepoTags":["a","b:1"],"Layers":["layer"]},{"Config":"config"}]`), []byte(nil), []byte(nil), []byte(nil),
+		[]byte(`{"rootfs":{"diff_ids":["`+digest.FromString("layer").String()+`"]}}`), []byte("layer"))
+	f.Add([]byte(`[{"Config":"layer","Layers":["../x","link"],"RepoTags":["\u0000"]}]`), []byte(`{"manifests":[{}]}`), []byte(`{"a":{"b":"c"}}`), []byte("null"), gzipped(f, nil), gzipped(f, []byte("x")))
+	f.Fuzz(func(t *testing.T, manifest, index, repositories, document, config, layer []byte) {
+		members := []member{
+			{name: "config", data: string(config)}, {name: "layer", data: string(layer)}, {name: "link", kind: '2', link: "layer"},
+			{name: digest.FromBytes(config).Encoded() + ".json", data: string(config)},
+			{name: lot(0) + "/json", data: string(document)}, {name: lot(0) + "/layer.tar", data: string(layer)}, {name: lot(1) + "/layer.tar", data: string(layer)},
+		}
+		for _, blob := range [][]byte{document, config, layer} {
+			if m := blobMember(string(blob)); !slices.Contains(members, m) {
+				members = append(members, m)
+			}
+		}
+		for name, data := range map[string][]byte{"manifest.json": manifest, "index.json": index, "repositories": repositories} {
+			if len(data) > 0 {
+				members = append(members, member{name: name, data: string(data)})
+			}
+		}
+		if len(index) > 0 {
+			members = append(members, member{name: "oci-layout", data: ocilayout.Marker})
+		}
+		data := pack(t, members...)
+		first := rootsOf(t, data)
+		if again := rootsOf(t, data); !slices.Equal(first, again) {
+			t.Errorf("read twice, the roots are %s and %s", first, again)
+		}
+	})
+}
+
+// rootsOf reads an archive, checks what it says, and returns the roots of its images.
+func rootsOf(t *testing.T, data []byte) (roots []digest.Digest) {
+	t.Helper()
+	r, err := reader(t, data, Docker, Options{MaxStaged: 1 << 20})
+	var images []Image
+	if err == nil {
+		images, err = r.Images(t.Context())
+	}
+	if err != nil {
+		known := errdefs.IsInvalidArgument(err) || errdefs.IsResourceExhausted(err) || errdefs.IsNotImplemented(err) || errdefs.IsDataLoss(err) || errdefs.IsNotFound(err)
+		if !known {
+			t.Errorf("an error without a kind: %v", err)
+		}
+		return nil
+	}
+	for _, im := range images {
+		roots = append(roots, im.Root.Digest)
+		for _, name := range im.Names {
+			if !isFull(name) {
+				t.Errorf("%q is no full name", name)
+			}
+		}
+		if _, err := image.ParseDigest(im.Root.Digest.String()); err != nil {
+			t.Errorf("root: %v", err)
+		}
+		nodes, err := tryGraph(t, im.Source(), im.Root)
+		if err != nil {
+			continue // a blob that is not there, say
+		}
+		for _, n := range nodes {
+			if n.Doc == nil {
+				continue
+			}
+			if got, err := transport.Fetch(t.Context(), im.Source(), n.Desc, 1<<20); err != nil || digest.FromBytes(got) != n.Desc.Digest && n.Desc.Digest.Algorithm() == digest.SHA256 {
+				t.Errorf("%s %s: %v", n.Role, n.Desc.Digest, err)
+			}
+		}
+	}
+	return roots
+}
