@@ -141,10 +141,10 @@ func (r removedReport) print(w io.Writer) error {
 func pruneQuestion(opts service.PruneOptions) string {
 	what := "all images that have no name"
 	if opts.All {
-		what = "all images, whatever their names"
+		what = "all images, those with names too"
 	}
 	if !opts.Until.IsZero() || len(opts.Labels) > 0 || len(opts.NotLabels) > 0 {
-		what += " and that the filters hold for"
+		what += ", that the filters hold for"
 	}
 	return "Remove " + what + "? [y/N] "
 }
