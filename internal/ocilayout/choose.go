@@ -84,8 +84,12 @@ func (x *Index) checkTwins(name string, a, b positioned) error {
 	if x.opts.LastWins || contentOf(a.Descriptor) == contentOf(b.Descriptor) {
 		return nil
 	}
-	return fmt.Errorf("reference %s is claimed by %s and by %s; choose one by its position, or let the last one win: %w",
-		strictjson.Quote(name), a.at(), b.at(), errdefs.ErrInvalidArgument)
+	choose := "choose one by its position, or "
+	if x.opts.NoPositions {
+		choose = ""
+	}
+	return fmt.Errorf("reference %s is claimed by %s and by %s; %slet the last one win: %w",
+		strictjson.Quote(name), x.at(a), x.at(b), choose, errdefs.ErrInvalidArgument)
 }
 
 // Named returns every name, in the order in which they first come, with what it points at. A
@@ -228,7 +232,12 @@ type positioned struct {
 }
 
 // at says which entry it is, as a reference and by its content.
-func (p positioned) at() string { return fmt.Sprintf("@%d (%s)", p.position, p.Digest) }
+func (x *Index) at(p positioned) string {
+	if x.opts.NoPositions {
+		return p.Digest.String()
+	}
+	return fmt.Sprintf("@%d (%s)", p.position, p.Digest)
+}
 
 // ImageName is the annotation by which Docker and containerd give an entry the full
 // name of its image, beside the tag in org.opencontainers.image.ref.name.
@@ -259,7 +268,7 @@ func (x *Index) describe(entries []ocispec.Descriptor) string {
 		if name := x.opts.NameOf(e); name != "" {
 			names = append(names, strictjson.Quote(name))
 		} else {
-			names = append(names, positioned{e, i}.at())
+			names = append(names, x.at(positioned{e, i}))
 		}
 	}
 	if more := len(entries) - len(names); more > 0 {

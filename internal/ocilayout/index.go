@@ -24,6 +24,9 @@ type Options struct {
 	LastWins bool
 	// NameOf returns the name of an entry, empty for none; nil: RefName.
 	NameOf func(entry ocispec.Descriptor) string
+	// NoPositions tells that an entry cannot be chosen by its position: then errors do not
+	// speak of it.
+	NoPositions bool
 	// Where is what the log calls the layout.
 	Where string
 	// ScanBytes is after how many bytes of documents the search for referrers ends;

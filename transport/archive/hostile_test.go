@@ -173,7 +173,7 @@ func TestHostileLayouts(t *testing.T) {
 		want    string
 	}{
 		"nothing is wrong":                         {good, nil, ""},
-		"B21 a name twice in index.json":           {slices.Concat(withOther, index(named(entry, busybox), named(otherEntry, busybox))), errdefs.ErrInvalidArgument, "claimed by @0"},
+		"B21 a name twice in index.json":           {slices.Concat(withOther, index(named(entry, busybox), named(otherEntry, busybox))), errdefs.ErrInvalidArgument, "is claimed by " + entry.Digest.String()},
 		"B68 another image has the name":           {slices.Concat(withOther, index(named(otherEntry, busybox), entry)), errdefs.ErrInvalidArgument, "disagree"},
 		"B68 index.json does not have the image":   {slices.Concat(withOther, index(otherEntry)), errdefs.ErrInvalidArgument, "disagree"},
 		"B68 index.json has no images":             {index(), errdefs.ErrInvalidArgument, "disagree"},

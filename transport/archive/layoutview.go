@@ -48,7 +48,7 @@ func newLayoutView(ctx context.Context, r *Reader) (*layoutView, error) {
 		}
 	}
 	v.index = ocilayout.NewIndex(list, r.document, ocilayout.Options{
-		Limits: r.opts.Limits, LastWins: r.opts.LastWins, NameOf: nameOf, Where: r.kind.String(), Logger: r.opts.Logger,
+		Limits: r.opts.Limits, LastWins: r.opts.LastWins, NameOf: nameOf, NoPositions: v.items != nil, Where: r.kind.String(), Logger: r.opts.Logger,
 	})
 	return v, nil
 }
