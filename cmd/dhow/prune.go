@@ -59,33 +59,41 @@ func (f *pruneFlags) options(now time.Time) (service.PruneOptions, error) {
 		if !ok || value == "" {
 			return opts, fmt.Errorf("--filter: %.256q is not KEY=VALUE: %w", filter, errdefs.ErrInvalidArgument)
 		}
-		switch key {
-		case "label":
-			opts.Labels = append(opts.Labels, value)
-		case "label!":
-			opts.NotLabels = append(opts.NotLabels, value)
-		case "until":
-			until, err := parseTime(value, now)
-			if err != nil {
-				return opts, fmt.Errorf("--filter: until: %w", err)
-			}
-			if opts.Until.IsZero() || until.Before(opts.Until) {
-				opts.Until = until // each of them has to hold
-			}
-		case "dangling":
-			dangling, err := strconv.ParseBool(value)
-			if err != nil {
-				return opts, fmt.Errorf("--filter: dangling: %.64q is neither true nor false: %w", value, errdefs.ErrInvalidArgument)
-			}
-			if dangling && f.all {
-				return opts, fmt.Errorf("--filter dangling=true and --all contradict one another: %w", errdefs.ErrInvalidArgument)
-			}
-			opts.All = f.all || !dangling
-		default:
-			return opts, fmt.Errorf("--filter: unknown key %.64q (there are: dangling, label, label!, until): %w", key, errdefs.ErrInvalidArgument)
+		if err := f.filter(&opts, key, value, now); err != nil {
+			return opts, fmt.Errorf("--filter: %w", err)
 		}
 	}
 	return opts, nil
+}
+
+// filter adds a filter.
+func (f *pruneFlags) filter(opts *service.PruneOptions, key, value string, now time.Time) error {
+	switch key {
+	case "label":
+		opts.Labels = append(opts.Labels, value)
+	case "label!":
+		opts.NotLabels = append(opts.NotLabels, value)
+	case "until":
+		until, err := parseTime(value, now)
+		if err != nil {
+			return fmt.Errorf("until: %w", err)
+		}
+		if opts.Until.IsZero() || until.Before(opts.Until) {
+			opts.Until = until // each of them has to hold
+		}
+	case "dangling":
+		dangling, err := strconv.ParseBool(value)
+		if err != nil {
+			return fmt.Errorf("dangling: %.64q is neither true nor false: %w", value, errdefs.ErrInvalidArgument)
+		}
+		if dangling && f.all {
+			return fmt.Errorf("dangling=true and --all contradict one another: %w", errdefs.ErrInvalidArgument)
+		}
+		opts.All = f.all || !dangling
+	default:
+		return fmt.Errorf("unknown key %.64q (there are: dangling, label, label!, until): %w", key, errdefs.ErrInvalidArgument)
+	}
+	return nil
 }
 
 // parseTime reads a time: so long ago, as 24h; a number of seconds since 1970; or a time or

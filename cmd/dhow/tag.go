@@ -12,9 +12,14 @@ import (
 	"github.com/dhowhq/dhow/store"
 )
 
+// tagFlags are the flags of tag.
+type tagFlags struct {
+	json bool
+}
+
 // tagCommand makes the command that gives an image of the local store further names.
 func (a *app) tagCommand() *cobra.Command {
-	var asJSON bool
+	var f tagFlags
 	cmd := &cobra.Command{
 		Use:   "tag IMAGE NAME...",
 		Short: "Give an image of the local store another name",
@@ -24,11 +29,11 @@ func (a *app) tagCommand() *cobra.Command {
 		ValidArgsFunction: a.completeImages(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withImages(cmd.Context(), storeChange, func(images *service.Service) error {
-				return a.tag(cmd.Context(), images, args[0], args[1:], asJSON)
+				return a.tag(cmd.Context(), images, args[0], args[1:], f)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
 }
 
@@ -43,7 +48,7 @@ type taggedReport struct {
 }
 
 // tag gives names in turn, and tells of each that it could give.
-func (a *app) tag(ctx context.Context, images *service.Service, image string, names []string, asJSON bool) error {
+func (a *app) tag(ctx context.Context, images *service.Service, image string, names []string, f tagFlags) error {
 	done := []taggedReport{}
 	var failed error
 	for _, name := range names {
@@ -61,7 +66,7 @@ func (a *app) tag(ctx context.Context, images *service.Service, image string, na
 			r.Before = d
 		}
 		done = append(done, r)
-		if asJSON {
+		if f.json {
 			continue
 		}
 		if err := a.writeLine(text.Escape(r.Name) + " " + r.Digest.String()); err != nil {
@@ -71,7 +76,7 @@ func (a *app) tag(ctx context.Context, images *service.Service, image string, na
 			return err
 		}
 	}
-	if asJSON {
+	if f.json {
 		if err := a.writeJSON(done); err != nil {
 			return err
 		}
