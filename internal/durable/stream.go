@@ -43,26 +43,37 @@ type FileCopier interface {
 }
 
 // copyFile copies from file to file and checks what has arrived, window by
-// window: what is hashed is what was written, whatever happens to the source.
+// window: what is hashed is what was written, whatever happens to the source. While
+// one window is hashed the kernel copies the next one.
 func (w *Writer) copyFile(ctx context.Context, tmp *temp, check *verify.Verifier, src FileCopier) error {
 	buf := w.pump.get()
 	defer w.pump.put(buf)
+	want := int64(check.Room(writeBackWindow))
+	hashing := make(chan error, 1)
+	hashing <- nil
 	for {
-		if err := ctx.Err(); err != nil {
-			return err
+		begin := tmp.size
+		n, err := int64(0), ctx.Err()
+		if err == nil && want > 0 { // else too much has come, as is about to be found
+			n, err = src.CopyTo(tmp.file, want)
 		}
-		begin, want := tmp.size, int64(check.Room(writeBackWindow))
-		n, err := src.CopyTo(tmp.file, want)
-		if err != nil {
-			return err
-		}
-		arrived := io.NewSectionReader(tmp.file, begin, n)
-		if _, err := io.CopyBuffer(check, struct{ io.Reader }{arrived}, *buf); err != nil {
+		if err = errors.Join(<-hashing, err); err != nil {
 			return err
 		}
 		tmp.grown(n)
-		if n < want {
+		if n < want || want <= 0 {
+			if err := hashFile(check, tmp.file, begin, n, *buf); err != nil {
+				return err
+			}
 			return check.Finish()
 		}
+		want = int64(check.Room(int(n)+writeBackWindow)) - n
+		go func() { hashing <- hashFile(check, tmp.file, begin, n, *buf) }()
 	}
+}
+
+// hashFile has check see n bytes of a file.
+func hashFile(check *verify.Verifier, f *os.File, begin, n int64, buf []byte) error {
+	_, err := io.CopyBuffer(check, struct{ io.Reader }{io.NewSectionReader(f, begin, n)}, buf)
+	return err
 }
