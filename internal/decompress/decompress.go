@@ -35,15 +35,12 @@ const (
 	bufferSize = 256 << 10
 )
 
-// magics are the first bytes of the formats.
-var magics = []struct {
-	format Format
-	magic  string
-}{
-	{Gzip, "\x1f\x8b\x08"},
-	{Zstd, "\x28\xb5\x2f\xfd"},
-	{Bzip2, "BZh"},
-	{XZ, "\xfd7zXZ\x00"},
+// magics are the formats by their first bytes.
+var magics = map[string]Format{
+	"\x1f\x8b\x08":     Gzip,
+	"\x28\xb5\x2f\xfd": Zstd,
+	"BZh":              Bzip2,
+	"\xfd7zXZ\x00":     XZ,
 }
 
 // SniffLen is how many of the first bytes Sniff needs.
@@ -52,9 +49,9 @@ const SniffLen = 6
 // Sniff returns the format of a stream that begins with these bytes. A skippable frame
 // of zstd at the beginning counts as zstd.
 func Sniff(head []byte) Format {
-	for _, m := range magics {
-		if bytes.HasPrefix(head, []byte(m.magic)) {
-			return m.format
+	for magic, format := range magics {
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return format
 		}
 	}
 	if len(head) >= 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:4], []byte("\x2a\x4d\x18")) {

@@ -207,15 +207,16 @@ func linked(kind byte, up string, members []member) []member {
 func unnamedIndex(tb testing.TB, members []member) []member {
 	tb.Helper()
 	for i, m := range members {
-		if m.name == "index.json" {
-			list, err := ocilayout.DecodeIndex([]byte(m.data), image.Limits{})
-			if err != nil {
-				tb.Fatal(err)
-			}
-			e := list.Instances()[0]
-			e.Annotations = nil
-			members[i] = indexMember(tb, e)
+		if m.name != "index.json" {
+			continue
 		}
+		list, err := ocilayout.DecodeIndex([]byte(m.data), image.Limits{})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		e := list.Instances()[0]
+		e.Annotations = nil
+		members[i] = indexMember(tb, e)
 	}
 	return members
 }

@@ -19,10 +19,10 @@ func FuzzReader(f *testing.F) {
 		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
 		return []byte(members[i].data)
 	}
-	old, new, oldest := docker110(f, s, "busybox:1"), docker25(f, s, "busybox:1"), docker16(f, s)
+	old, recent, oldest := docker110(f, s, "busybox:1"), docker25(f, s, "busybox:1"), docker16(f, s)
 	f.Add(of(old, "manifest.json"), []byte(nil), []byte(nil), []byte(nil), []byte(s.config), []byte(s.layers[0]))
-	f.Add(of(new, "manifest.json"), of(new, "index.json"), []byte(nil), []byte(s.manifest(f)), []byte(s.config), []byte(s.layers[0]))
-	f.Add([]byte(nil), of(new, "index.json"), []byte(nil), []byte(s.manifest(f)), []byte(s.config), []byte(s.layers[0]))
+	f.Add(of(recent, "manifest.json"), of(recent, "index.json"), []byte(nil), []byte(s.manifest(f)), []byte(s.config), []byte(s.layers[0]))
+	f.Add([]byte(nil), of(recent, "index.json"), []byte(nil), []byte(s.manifest(f)), []byte(s.config), []byte(s.layers[0]))
 	f.Add([]byte(nil), []byte(nil), of(oldest, "repositories"), of(oldest, lot(0)+"/json"), []byte(nil), []byte(s.layers[0]))
 	f.Add([]byte(`[{"Config":"config","RepoTags":["a","b:1"],"Layers":["layer"]},{"Config":"config"}]`), []byte(nil), []byte(nil), []byte(nil),
 		[]byte(`{"rootfs":{"diff_ids":["`+digest.FromString("layer").String()+`"]}}`), []byte("layer"))

@@ -63,23 +63,18 @@ func (r *Reader) repositories() ([]legacyImage, error) {
 		return nil, err
 	}
 	var images []legacyImage
+	at := map[string]int{}
 	err = strictjson.Read(data, strictjson.Limits{Bytes: maxManifestBytes, Depth: r.opts.Limits.JSONDepth}, func(j *strictjson.Reader) error {
 		return j.Map(func(repository string) error {
 			return j.Map(func(tag string) error {
-				id, err := j.String()
+				name, id, err := legacyTag(j, repository, tag)
 				if err != nil {
 					return err
 				}
-				name, err := fullTag(repository + ":" + tag)
-				if err == nil {
-					err = checkLegacyID(id)
-				}
-				if err != nil {
-					return fmt.Errorf("%s: %w", j.Path(), err)
-				}
-				i := slices.IndexFunc(images, func(im legacyImage) bool { return im.id == id })
-				if i < 0 {
+				i, ok := at[id]
+				if !ok {
 					i, images = len(images), append(images, legacyImage{id: id})
+					at[id] = i
 				}
 				images[i].names = append(images[i].names, name)
 				if len(images) > r.opts.Limits.Descriptors {
@@ -93,6 +88,20 @@ func (r *Reader) repositories() ([]legacyImage, error) {
 		return nil, fmt.Errorf("reading %s: %w", repositoriesFile, err)
 	}
 	return images, nil
+}
+
+// legacyTag reads the ID that a tag stands for, and returns the full name of the tag.
+func legacyTag(j *strictjson.Reader, repository, tag string) (name, id string, err error) {
+	if id, err = j.String(); err != nil {
+		return "", "", err
+	}
+	if name, err = fullTag(repository + ":" + tag); err == nil {
+		err = checkLegacyID(id)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("%s: %w", j.Path(), err)
+	}
+	return name, id, nil
 }
 
 // checkLegacyID checks the ID of a layer, which becomes a part of names in the archive.

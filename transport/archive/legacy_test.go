@@ -21,7 +21,7 @@ func docker16(tb testing.TB, s saved) []member {
 	for i, l := range s.layers {
 		id, parent := lot(i), ""
 		if i > 0 {
-			parent = fmt.Sprintf(`"parent":"%s",`, lot(i-1))
+			parent = fmt.Sprintf(`"parent":%q,`, lot(i-1))
 		}
 		config := fmt.Sprintf(`{"id":"%s",%s"created":"2015-0%d-01T00:00:00.5Z","container":"01","container_config":{"Hostname":"x","Cmd":["/bin/sh","-c","#(nop) ADD <%d>"]},`+
 			`"docker_version":"1.9.1","author":"a","config":{"Cmd":["/one"]},"architecture":"amd64","os":"linux","Size":%d}`, id, parent, i+1, i, len(l))
@@ -90,12 +90,12 @@ func TestArchivesOfDocker16AreChecked(t *testing.T) {
 		}
 		return all
 	}
-	replace := func(name, old, new string) []member {
+	replace := func(name, before, after string) []member {
 		return edit(name, func(data string) string {
-			if !strings.Contains(data, old) {
-				t.Fatalf("%s has no %s", name, old)
+			if !strings.Contains(data, before) {
+				t.Fatalf("%s has no %s", name, before)
 			}
-			return strings.Replace(data, old, new, 1)
+			return strings.Replace(data, before, after, 1)
 		})
 	}
 	without := func(name string) []member {

@@ -97,7 +97,8 @@ func (r *Reader) layerOf(ctx context.Context, m tarindex.Member, diffID digest.D
 	default:
 		return l, fmt.Errorf("a layer that is compressed with %s: %w", format, errdefs.ErrNotImplemented)
 	}
-	return l, r.measure(ctx, &l, format)
+	err = r.measure(ctx, &l, format)
+	return l, err
 }
 
 // measure reads a layer, and finds out its digest, and its diff ID or whether that is right.

@@ -65,7 +65,7 @@ func TestParseRefuses(t *testing.T) {
 		"b.tar:@":                       Docker,
 		"b.tar:@-1":                     Docker,
 		"b.tar:@+1":                     OCI,
-		"b.tar:@1 ":                     OCI,
+		"b.tar:@1x":                     OCI,
 		"b.tar:@99999999999":            OCI,
 		"b.tar:a//b":                    OCI,
 		"b.tar:-a":                      OCI,

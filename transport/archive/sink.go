@@ -16,9 +16,20 @@ import (
 // inside of a job, by one at a time. close is called when no job runs, or, of a file, at any
 // time.
 type sink interface {
+	output
 	// run runs a job and waits for it as long as the context lasts. The job goes on after
 	// that.
 	run(ctx context.Context, job func() error) error
+	// publish makes the archive visible.
+	publish(ctx context.Context) error
+	// resume goes on after a publish, with the first bytes of what was published.
+	resume(ctx context.Context, size int64) error
+	// close ends all; an archive that was not published is gone.
+	close() error
+}
+
+// output is that to which bytes are appended.
+type output interface {
 	// begin makes it ready to be written to.
 	begin() error
 	// Write appends bytes.
@@ -28,12 +39,6 @@ type sink interface {
 	// cut takes away what was written beyond a size. Where that cannot be done, the error
 	// is errdefs.ErrFailedPrecondition.
 	cut(size int64) error
-	// publish makes the archive visible.
-	publish(ctx context.Context) error
-	// resume goes on after a publish, with the first bytes of what was published.
-	resume(ctx context.Context, size int64) error
-	// close ends all; an archive that was not published is gone.
-	close() error
 }
 
 // stream is a sink that is read elsewhere, by whoever has the other end of a pipe.

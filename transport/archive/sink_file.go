@@ -31,8 +31,8 @@ type file struct {
 // newFile returns a sink for the file at a path. It writes nothing. Symbolic links are
 // followed, so that they stay. What must not be replaced is errdefs.ErrFailedPrecondition.
 func newFile(path string, log *slog.Logger) (*file, error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
 	}
 	dir, name := filepath.Split(filepath.Clean(path))
 	if dir == "" {

@@ -103,9 +103,9 @@ func TestExactFiles(t *testing.T) {
 		}[kind]
 		for name, want := range map[string]string{
 			"oci-layout": `{"imageLayoutVersion":"1.0.0"}`,
-			"index.json": fmt.Sprintf(`{"schemaVersion":2,"mediaType":"%s","manifests":[{"mediaType":"%s","digest":"%s","size":%d,"annotations":{%s},"platform":{"architecture":"amd64","os":"linux"}}]}`,
+			"index.json": fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":%d,"annotations":{%s},"platform":{"architecture":"amd64","os":"linux"}}]}`,
 				ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest, root.Digest, root.Size, annotations),
-			"manifest.json": map[Kind]string{Docker: fmt.Sprintf(`[{"Config":"%s","RepoTags":["busybox:latest"],"Layers":["%s","%s"]}]`,
+			"manifest.json": map[Kind]string{Docker: fmt.Sprintf(`[{"Config":%q,"RepoTags":["busybox:latest"],"Layers":[%q,%q]}]`,
 				blobPath(m.Config().Digest), blobPath(m.Layers()[0].Digest), blobPath(m.Layers()[1].Digest))}[kind],
 		} {
 			if contents[name] != want {
@@ -162,7 +162,7 @@ func TestSeveralImages(t *testing.T) {
 		for _, l := range m.Layers() {
 			layers = append(layers, `"`+blobPath(l.Digest)+`"`)
 		}
-		return fmt.Sprintf(`{"Config":"%s","RepoTags":%s,"Layers":[%s]}`, blobPath(m.Config().Digest), tags, strings.Join(layers, ","))
+		return fmt.Sprintf(`{"Config":%q,"RepoTags":%s,"Layers":[%s]}`, blobPath(m.Config().Digest), tags, strings.Join(layers, ","))
 	}
 	want := "[" + manifest(arm.Digest, `["app:v1","example.com/app:latest","app:latest"]`) + "," + manifest(amd.Digest, `["amd:latest"]`) + "]"
 	if contents["manifest.json"] != want {
