@@ -211,6 +211,9 @@ func (c *checker) unknown(ctx context.Context) error {
 			return nil // a batch is about to publish it
 		}
 		defer c.s.uses.collected(d)
+		if c.s.sweep && !c.lost() && !c.opts.Repair {
+			return nil // a crash has left it, and the next collection looks for such
+		}
 		c.found(Stray, string(d), errUnknown)
 		return c.repaired(func() error {
 			if c.lost() { // and damaged, or it would be known again

@@ -31,10 +31,10 @@ const (
 	BadMode Problem = "mode"
 	// Leaked: nobody needs a blob, and no collection would find it. The next one does.
 	Leaked Problem = "leak"
-	// Stray: a file that no record knows, as an interrupted Publish leaves it, or
-	// something that has no place in a store, as a symbolic link. A blob's file is
-	// removed, or known again if database and journal were both damaged; anything else
-	// is set aside.
+	// Stray: a file that no record knows, but for those that a crash has left and the
+	// next collection is going to look for; or something that has no place in a store,
+	// as a symbolic link. A blob's file is removed, or known again if database and
+	// journal were both damaged; anything else is set aside.
 	Stray Problem = "stray"
 )
 

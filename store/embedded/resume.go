@@ -57,6 +57,11 @@ func (s *Store) replay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !state.Clean {
+		if err := journal.Settle(ctx, s.journalAt, state.Journal); err != nil {
+			return err
+		}
+	}
 	end, err := journal.Read(ctx, s.journalAt, state.Journal, journal.Visitor{Entry: r.entry})
 	if err == nil {
 		err = r.commit(end)

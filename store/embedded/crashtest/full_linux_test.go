@@ -193,7 +193,7 @@ func (f *filling) size(t *testing.T, n int) {
 	if err := f.k.store.Degraded(); err != nil {
 		t.Error("after the disk was full:", err)
 	}
-	f.k.fsck(t, embedded.Stray)
+	f.k.fsck(t)
 }
 
 // failure is an operation that has failed, and is to be repeated before the lane's next.
