@@ -65,7 +65,7 @@ func TestWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]error{
-		"new": nil, "empty": nil, "tar": nil, "gz": nil, "link": nil, "dangling": nil,
+		"new": nil, "empty": nil, "tar": nil, "gz": nil, "link": nil, "dangling": errdefs.ErrFailedPrecondition,
 		"notes.txt": errdefs.ErrFailedPrecondition, "short": errdefs.ErrFailedPrecondition, ".": errdefs.ErrFailedPrecondition,
 		"no/parent": errdefs.ErrFailedPrecondition,
 	} {

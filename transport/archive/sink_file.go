@@ -29,10 +29,12 @@ type file struct {
 }
 
 // newFile returns a sink for the file at a path. It writes nothing. Symbolic links are
-// followed, so that they stay. What must not be replaced is errdefs.ErrFailedPrecondition.
+// followed, so that they stay; one to nothing is errdefs.ErrFailedPrecondition.
 func newFile(path string, log *slog.Logger) (*file, error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
+	if _, err := os.Lstat(path); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return nil, fmt.Errorf("it is a symbolic link to nothing: %w: %w", err, errdefs.ErrFailedPrecondition)
+		}
 	}
 	dir, name := filepath.Split(filepath.Clean(path))
 	if dir == "" {
