@@ -16,8 +16,8 @@ func TestTargets(t *testing.T) {
 	if !long() {
 		t.Skip("minutes long, and of no use beside other tests: DHOW_TEST_LONG=1")
 	}
-	few := report(t, "1,000 images", func(b *testing.B) { lookup(b, 1000) })
-	check(t, report(t, "100,000 images", func(b *testing.B) { lookup(b, 100_000) }),
+	few := report(t, "1,000 images", func(b *testing.B) { b.Helper(); lookup(b, 1000) })
+	check(t, report(t, "100,000 images", func(b *testing.B) { b.Helper(); lookup(b, 100_000) }),
 		target{"ms-open", 200}, target{"MB-anonymous", 100},
 		target{"ms-name", min(0.010, 4*few["ms-name"])},
 		target{"ms-target", min(0.010, 4*few["ms-target"])},
