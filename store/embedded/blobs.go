@@ -50,7 +50,7 @@ func (s *Store) stat(tx *catalog.Tx, d digest.Digest) (store.Blob, error) {
 
 // checkFile returns ErrNotFound for a blob whose file is not one of its size.
 func (s *Store) checkFile(d digest.Digest, size int64) error {
-	found, _, err := s.files.Stat(d)
+	found, err := s.files.Size(d)
 	switch {
 	case errdefs.IsDataLoss(err) || errdefs.IsNotFound(err):
 		return fmt.Errorf("blob %s: its file is missing or damaged: %w", d, errdefs.ErrNotFound)

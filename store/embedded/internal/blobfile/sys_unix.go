@@ -5,6 +5,7 @@ package blobfile
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"runtime"
 	"syscall"
 
@@ -23,6 +24,15 @@ func rename(from *folder, name string, to *folder, as string) error {
 func shared(info fs.FileInfo) bool {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	return ok && s.Nlink > 1
+}
+
+// sizeOf returns the size of a regular file two levels below an open directory. What else
+// is there, or that nothing is, is for others to find out.
+func sizeOf(dir *os.File, name string) (int64, bool) {
+	defer runtime.KeepAlive(dir)
+	var stat unix.Stat_t
+	err := again(func() error { return unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) })
+	return stat.Size, err == nil && stat.Mode&unix.S_IFMT == unix.S_IFREG
 }
 
 // again calls do again if a signal came between.

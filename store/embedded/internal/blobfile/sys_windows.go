@@ -3,6 +3,7 @@ package blobfile
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path"
 
 	"golang.org/x/sys/windows"
@@ -16,6 +17,9 @@ func rename(from *folder, name string, to *folder, as string) error {
 
 // shared cannot tell whether a file has other names.
 func shared(fs.FileInfo) bool { return false }
+
+// sizeOf finds nothing out.
+func sizeOf(*os.File, string) (int64, bool) { return 0, false }
 
 func isFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)

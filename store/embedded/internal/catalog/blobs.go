@@ -204,7 +204,7 @@ func (t *Tx) facts(key []byte) (*store.Facts, error) {
 // Blob returns what is known of a visible blob, or ErrNotFound.
 func (t *Tx) Blob(d digest.Digest) (b Blob, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	b, there, err := t.blob(digestKey(d))
+	b, there, err := t.blob(t.find(d))
 	if err == nil && !there {
 		err = absent("blob %s", d)
 	}
@@ -224,7 +224,7 @@ func (t *Tx) Bytes(b Blob) (data []byte, err error) {
 // Facts returns what is known of a document, or ErrNotFound.
 func (t *Tx) Facts(d digest.Digest) (f store.Facts, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	found, err := t.facts(digestKey(d))
+	found, err := t.facts(t.find(d))
 	if err != nil {
 		return store.Facts{}, err
 	}
@@ -234,7 +234,7 @@ func (t *Tx) Facts(d digest.Digest) (f store.Facts, err error) {
 	if found.Config == "" {
 		return *found, nil
 	}
-	config, err := t.facts(digestKey(found.Config))
+	config, err := t.facts(t.find(found.Config))
 	if config != nil && !image.IsDocument(config.MediaType) {
 		found.Platform, found.Created = config.Platform, config.Created
 	}

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/dhowhq/dhow/store/embedded/internal/codec"
@@ -17,7 +18,9 @@ type Tx struct {
 	db     *DB
 	bolt   *bolt.Tx
 	opened [buckets]*bolt.Bucket
-	err    error // the first of a write
+	seeks  [buckets]*bolt.Cursor // of a transaction that only reads
+	key    [maxDigestKey]byte    // that is looked up
+	err    error                 // the first of a write
 	writes int
 	log    []byte
 	state  *State
@@ -126,7 +129,23 @@ func (t *Tx) in(b bucket) *bolt.Bucket {
 }
 
 // get returns a value, which is valid as long as the transaction; nil if there is none.
-func (t *Tx) get(b bucket, key []byte) []byte { return t.in(b).Get(key) }
+func (t *Tx) get(b bucket, key []byte) []byte {
+	if t.bolt.Writable() {
+		return t.in(b).Get(key)
+	}
+	c := t.seeks[b]
+	if c == nil {
+		c = t.in(b).Cursor()
+		t.seeks[b] = c
+	}
+	if found, value := c.Seek(key); bytes.Equal(found, key) {
+		return value
+	}
+	return nil
+}
+
+// find returns the key of a valid digest, which is so until the next find.
+func (t *Tx) find(d digest.Digest) []byte { return codec.AppendDigest(t.key[:0], d) }
 
 func (t *Tx) has(b bucket, key []byte) bool { return t.get(b, key) != nil }
 

@@ -41,8 +41,11 @@ func unseal(b bucket, key, value []byte) ([]byte, error) {
 
 func damagedAt(b bucket, err error) error { return fmt.Errorf("bucket %s: %w: %w", b, err, errDamaged) }
 
+// maxDigestKey is how long the key of a digest can be.
+const maxDigestKey = 65
+
 // digestKey returns the key of a valid digest.
-func digestKey(d digest.Digest) []byte { return codec.AppendDigest(make([]byte, 0, 65), d) }
+func digestKey(d digest.Digest) []byte { return codec.AppendDigest(make([]byte, 0, maxDigestKey), d) }
 
 // keyDigest returns the digest that a key is.
 func keyDigest(b bucket, key []byte) (digest.Digest, error) {

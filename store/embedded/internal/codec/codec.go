@@ -30,6 +30,9 @@ type algorithm struct {
 	size int // of the hash, in bytes
 }
 
+// maxDigest is how long a digest can be as text.
+const maxDigest = len(digest.SHA512) + 1 + 2*64
+
 // Algorithms returns how many algorithms there are, which are numbered from 1.
 func Algorithms() int { return len(algorithms) - 1 }
 
@@ -40,8 +43,9 @@ func HashSize(algorithm int) int { return algorithms[algorithm].size }
 func AppendDigest(b []byte, d digest.Digest) []byte {
 	for i, a := range algorithms {
 		if i > 0 && len(d) == len(a.name)+1+2*a.size && string(d[:len(a.name)]) == string(a.name) {
-			b = append(b, byte(i))
-			b, _ = hex.AppendDecode(b, []byte(d[len(a.name)+1:])) // it is valid
+			var text [2 * 64]byte
+			n := copy(text[:], d[len(a.name)+1:])
+			b, _ = hex.AppendDecode(append(b, byte(i)), text[:n]) // it is valid
 			return b
 		}
 	}
@@ -67,11 +71,11 @@ func CutDigest(b []byte) (d digest.Digest, rest []byte, ok bool) {
 	if n == 0 {
 		return "", nil, false
 	}
-	name := algorithms[b[0]].name
-	text := make([]byte, 0, len(name)+1+2*n)
-	text = append(append(text, name...), ':')
-	text = hex.AppendEncode(text, b[1:n])
-	return digest.Digest(text), b[n:], true
+	var text [maxDigest]byte
+	at := copy(text[:], algorithms[b[0]].name)
+	text[at] = ':'
+	at += 1 + hex.Encode(text[at+1:], b[1:n])
+	return digest.Digest(text[:at]), b[n:], true
 }
 
 // AppendUint appends a number.

@@ -26,7 +26,7 @@ func AppendTarget(b []byte, desc ocispec.Descriptor) []byte {
 
 // Target reads what AppendTarget wrote.
 func (d *Decoder) Target() ocispec.Descriptor {
-	return ocispec.Descriptor{MediaType: d.String(), Digest: d.Digest(), Size: d.Int()}
+	return ocispec.Descriptor{MediaType: d.word(), Digest: d.Digest(), Size: d.Int()}
 }
 
 // AppendFacts appends facts.
@@ -49,14 +49,21 @@ func AppendFacts(b []byte, f store.Facts) []byte {
 // Facts reads what AppendFacts wrote.
 func (d *Decoder) Facts() store.Facts {
 	f := store.Facts{
-		MediaType: d.String(), Size: d.Int(), Platform: d.platform(), Created: d.Time(), Config: d.Digest(),
+		MediaType: d.word(), Size: d.Int(), Platform: d.platform(), Created: d.Time(), Config: d.Digest(),
 		Subject: d.Digest(), ArtifactType: d.String(), Parent: d.Digest(),
 	}
-	for range d.Count() {
+	n := d.Count()
+	if n > 0 {
+		f.Edges = make([]image.Edge, 0, min(n, len(d.data)/minEdge+1))
+	}
+	for range n {
 		f.Edges = append(f.Edges, d.edge())
 	}
 	return f
 }
+
+// minEdge is about how many bytes an edge has at least: its digest.
+const minEdge = 33
 
 func appendEdge(b []byte, e image.Edge) []byte {
 	role := byte(0)
@@ -107,6 +114,38 @@ func (d *Decoder) platform() *ocispec.Platform {
 		return nil
 	}
 	return &ocispec.Platform{
-		OS: d.String(), Architecture: d.String(), Variant: d.String(), OSVersion: d.String(), OSFeatures: d.Strings(),
+		OS: d.word(), Architecture: d.word(), Variant: d.word(), OSVersion: d.String(), OSFeatures: d.Strings(),
 	}
+}
+
+// word reads what AppendString wrote, of which the words of most images need no memory.
+func (d *Decoder) word() string {
+	b := d.Bytes()
+	switch string(b) {
+	case ocispec.MediaTypeImageManifest:
+		return ocispec.MediaTypeImageManifest
+	case ocispec.MediaTypeImageIndex:
+		return ocispec.MediaTypeImageIndex
+	case ocispec.MediaTypeImageConfig:
+		return ocispec.MediaTypeImageConfig
+	case ocispec.MediaTypeImageLayerGzip:
+		return ocispec.MediaTypeImageLayerGzip
+	case ocispec.MediaTypeImageLayerZstd:
+		return ocispec.MediaTypeImageLayerZstd
+	case image.MediaTypeDockerManifest:
+		return image.MediaTypeDockerManifest
+	case image.MediaTypeDockerList:
+		return image.MediaTypeDockerList
+	case image.MediaTypeDockerConfig:
+		return image.MediaTypeDockerConfig
+	case image.MediaTypeDockerLayerGzip:
+		return image.MediaTypeDockerLayerGzip
+	case "linux":
+		return "linux"
+	case "amd64":
+		return "amd64"
+	case "arm64":
+		return "arm64"
+	}
+	return string(b)
 }
