@@ -84,7 +84,8 @@ func (a *app) command() *cobra.Command {
 	a.store.add(root)
 	root.SetHelpCommand(helpCommand(root))
 	for _, c := range []*cobra.Command{
-		a.pullCommand(), a.pushCommand(), a.tagCommand(), a.rmiCommand(), a.pruneCommand(),
+		a.imagesCommand(), a.pullCommand(), a.pushCommand(), a.tagCommand(), a.rmiCommand(), a.pruneCommand(),
+		a.historyCommand(), a.dfCommand(),
 		a.copyCommand(), a.inspectCommand(), a.tagsCommand(), a.reposCommand(), a.referrersCommand(), a.deleteCommand(),
 		a.loginCommand(), a.logoutCommand(), a.digestCommand(),
 		a.storeCommand(), a.fsckCommand(), a.gcCommand(),

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,63 +54,27 @@ func (a *app) pruneCommand() *cobra.Command {
 // options returns what the flags mean at a time.
 func (f *pruneFlags) options(now time.Time) (service.PruneOptions, error) {
 	opts := service.PruneOptions{All: f.all}
+	var others []string
 	for _, filter := range f.filters {
-		key, value, ok := strings.Cut(filter, "=")
-		if !ok || value == "" {
-			return opts, fmt.Errorf("--filter: %.256q is not KEY=VALUE: %w", filter, errdefs.ErrInvalidArgument)
+		if label, ok := strings.CutPrefix(filter, "label!="); ok && label != "" {
+			opts.NotLabels = append(opts.NotLabels, label)
+			continue
 		}
-		if err := f.filter(&opts, key, value, now); err != nil {
-			return opts, fmt.Errorf("--filter: %w", err)
+		if key, _, _ := strings.Cut(filter, "="); !slices.Contains([]string{"dangling", "label", "until"}, key) {
+			return opts, fmt.Errorf("--filter: unknown key %.64q (there are: dangling, label, label!, until): %w", key, errdefs.ErrInvalidArgument)
 		}
+		others = append(others, filter)
 	}
+	parsed, err := service.ParseFilter(others, now)
+	if err != nil {
+		return opts, fmt.Errorf("--filter: %w", err)
+	}
+	opts.Labels, opts.Until = parsed.Labels, parsed.Until
+	if parsed.Dangling != nil && *parsed.Dangling && f.all {
+		return opts, fmt.Errorf("--filter dangling=true and --all contradict one another: %w", errdefs.ErrInvalidArgument)
+	}
+	opts.All = f.all || parsed.Dangling != nil && !*parsed.Dangling
 	return opts, nil
-}
-
-// filter adds a filter.
-func (f *pruneFlags) filter(opts *service.PruneOptions, key, value string, now time.Time) error {
-	switch key {
-	case "label":
-		opts.Labels = append(opts.Labels, value)
-	case "label!":
-		opts.NotLabels = append(opts.NotLabels, value)
-	case "until":
-		until, err := parseTime(value, now)
-		if err != nil {
-			return fmt.Errorf("until: %w", err)
-		}
-		if opts.Until.IsZero() || until.Before(opts.Until) {
-			opts.Until = until // each of them has to hold
-		}
-	case "dangling":
-		dangling, err := strconv.ParseBool(value)
-		if err != nil {
-			return fmt.Errorf("dangling: %.64q is neither true nor false: %w", value, errdefs.ErrInvalidArgument)
-		}
-		if dangling && f.all {
-			return fmt.Errorf("dangling=true and --all contradict one another: %w", errdefs.ErrInvalidArgument)
-		}
-		opts.All = f.all || !dangling
-	default:
-		return fmt.Errorf("unknown key %.64q (there are: dangling, label, label!, until): %w", key, errdefs.ErrInvalidArgument)
-	}
-	return nil
-}
-
-// parseTime reads a time: so long ago, as 24h; a number of seconds since 1970; or a time or
-// date of RFC 3339.
-func parseTime(s string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(s); err == nil {
-		return now.Add(-d), nil
-	}
-	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return time.Unix(seconds, 0), nil
-	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%.64q is neither a duration, as 24h, nor a time, as 2026-01-02T15:04:05Z: %w", s, errdefs.ErrInvalidArgument)
 }
 
 func (a *app) prune(ctx context.Context, f *pruneFlags, opts service.PruneOptions) error {
