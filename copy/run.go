@@ -50,6 +50,7 @@ type runner struct {
 	has   transport.Presence // nil where the destination cannot tell
 	plan  *Plan
 	track *tracker
+	ahead *readAhead // nil where nodes are put several at once
 	log   *slog.Logger
 
 	mu        sync.Mutex
@@ -70,6 +71,8 @@ func (r *runner) nodes(ctx context.Context, more func(context.Context) (*Plan, e
 	q := newQueue(opts.Parallel)
 	if _, ok := r.dst.(transport.Sequential); ok {
 		q = newSequence()
+		r.ahead = newReadAhead(ctx, r.src)
+		defer r.ahead.close()
 	}
 	if err := r.enqueue(ctx, q, r.plan.Ops); err != nil {
 		return err
@@ -87,6 +90,7 @@ func (r *runner) nodes(ctx context.Context, more func(context.Context) (*Plan, e
 					cancel(err)
 					return
 				}
+				r.ahead.drop(t.op)
 				q.finished(t)
 			}
 		})
@@ -124,6 +128,7 @@ func (r *runner) grow(ctx context.Context, q *queue, more func(context.Context) 
 // has it with all that is below it, nothing below it need be asked about.
 func (r *runner) enqueue(ctx context.Context, q *queue, ops []Op) error {
 	roots := q.add(ops)
+	r.ahead.add(ops)
 	if r.has != nil {
 		g, ctx := errgroup.WithContext(ctx)
 		g.SetLimit(atOnce)
@@ -144,7 +149,10 @@ func (r *runner) root(ctx context.Context, q *queue, t *task) error {
 		return r.failed(ctx, t, err)
 	}
 	if have == transport.Complete {
-		q.finishedBelow(t, func(t *task) { r.report(t, outcome{action: Reused, reason: "the destination is complete"}) })
+		q.finishedBelow(t, func(t *task) {
+			r.ahead.drop(t.op)
+			r.report(t, outcome{action: Reused, reason: "the destination is complete"})
+		})
 	}
 	return nil
 }

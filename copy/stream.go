@@ -20,6 +20,7 @@ type stream struct {
 	run    *runner
 	op     *Op
 	absent atomic.Bool // the source said that it does not have them
+	again  atomic.Bool // it was opened before: what was read ahead may be why
 	// drained is called when all bytes have been read.
 	drained func()
 }
@@ -32,6 +33,11 @@ func (s *stream) open(ctx context.Context, from int64) (io.ReadCloser, error) {
 			return nil, fmt.Errorf("offset %d in %d bytes: %w", from, len(data), errdefs.ErrOutOfRange)
 		}
 		return &counter{ReadCloser: io.NopCloser(bytes.NewReader(data[from:])), moved: moved, drained: s.drained}, nil
+	}
+	if first := !s.again.Swap(true); first && from == 0 {
+		if data := s.run.ahead.take(ctx, s.op); data != nil {
+			return &counter{ReadCloser: io.NopCloser(bytes.NewReader(data)), moved: moved, drained: s.drained}, nil
+		}
 	}
 	r, err := s.run.src.Open(ctx, s.op.From, from)
 	if err != nil {
