@@ -92,7 +92,7 @@ func everything(t *testing.T, s *embedded.Store, src *source) map[string]string 
 // everything as it was.
 func TestMutations(t *testing.T) {
 	t.Parallel()
-	rounds := 60
+	rounds := 24
 	if long() {
 		rounds = 500
 	}
