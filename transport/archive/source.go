@@ -79,8 +79,7 @@ func (s *Source) Root(ctx context.Context) (ocispec.Descriptor, error) {
 	return image.root(), nil
 }
 
-// Open returns the bytes of a blob in place. From a large one in a file a reader with the method
-// CopyTo(*os.File, int64) (int64, error) has the kernel copy. One whose size is not that of the descriptor is
+// Open returns the bytes of a blob in place. One whose size is not that of the descriptor is
 // errdefs.ErrDataLoss, and an offset beyond it errdefs.ErrOutOfRange.
 func (s *Source) Open(ctx context.Context, desc ocispec.Descriptor, from int64) (io.ReadCloser, error) {
 	r, err := s.open(ctx, desc, from)
@@ -102,7 +101,7 @@ func (s *Source) open(ctx context.Context, desc ocispec.Descriptor, from int64) 
 	if from < 0 || from > section.Size() {
 		return nil, fmt.Errorf("offset %d in %d bytes of %s: %w", from, section.Size(), desc.Digest, errdefs.ErrOutOfRange)
 	}
-	return readerOf(section, from), nil
+	return io.NopCloser(io.NewSectionReader(section, from, section.Size()-from)), nil
 }
 
 // Referrers returns the descriptors of what refers to a subject, as that of a layout does.
