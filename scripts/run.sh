@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The demonstration of "make run": makes an image of a small program for eight platforms, copies all of it, copies two of
-# its platforms, and shows what is there and what was moved. It needs bin/dhow and the Go toolchain.
+# The demonstration of "make run": makes an image of a small program for eight platforms, copies all of it and two of its
+# platforms, pulls some of them into a local store, resolves them, adds one that was left out, and shows what is there and what
+# was moved. It needs bin/dhow and the Go toolchain.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -34,6 +35,17 @@ receipt() {
 	' "$work/$1"
 }
 
+# Prints the manifest that each platform means in the local store, or that there is none.
+resolve() {
+	local platform found
+	echo '$ dhow --root store inspect --platform PLATFORM --format {{.Manifest}} hello:1'
+	for platform in linux/amd64 linux/arm64 linux/arm/v7 linux/arm/v6 linux/ppc64le linux/s390x linux/riscv64 windows/amd64; do
+		found=$(cd "$work" && dhow --root store inspect --platform "$platform" --format '{{.Manifest}}' hello:1 2>/dev/null) ||
+			found="exit code $?: it is not here"
+		printf '%-14s %s\n' "$platform" "$found"
+	done
+}
+
 same() {
 	if [[ $(root "$1") != "$(root "$2")" ]]; then
 		echo "$1 is $(root "$1"), $2 is $(root "$2")" >&2
@@ -57,8 +69,20 @@ run dhow copy --progress none oci:sample:latest oci:all:latest
 say 'Two platforms of it, with the attestation of the one that has one; the list keeps its digest'
 run dhow copy --progress none --receipt two.json --platform linux/arm64,linux/arm/v7 oci:sample:latest oci:two:latest
 receipt two.json
-run dhow inspect oci:two:latest
 
 say 'The digests'
 same oci:sample:latest oci:all:latest
 same oci:sample:latest oci:two:latest
+
+say 'Two platforms of it in a local store, and what is there of each'
+run dhow --root store pull --progress none --platform linux/amd64,linux/arm/v7 oci:sample:latest hello:1
+run dhow --root store images
+run dhow --root store images --tree
+
+say 'The manifest that each platform means there'
+resolve
+
+say 'The platform that was left out: only what is missing is moved, and the name stays where it is'
+run dhow --root store pull --progress none --platform linux/arm64 oci:sample:latest hello:1
+resolve
+run dhow --root store images --tree
