@@ -56,6 +56,9 @@ func documentOf(doc image.Document) *document {
 	switch doc := doc.(type) {
 	case *image.List:
 		d.entries = doc.Instances()
+		for i := range d.entries {
+			d.entries[i].Data = nil // may be large
+		}
 	case *image.Manifest:
 		if doc.IsImage() {
 			d.config, d.layers = doc.Config(), doc.Layers()

@@ -85,10 +85,13 @@ func openReader(ctx context.Context, path string, kind Kind, opts Options) (*Rea
 		return readInPlace(ctx, in, kind, opts)
 	}
 	r, err := readStream(ctx, stream, kind, opts)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return nil, err // whoever is left behind may still read the stream
 	}
-	return r, errors.Join(err, stream.Close())
+	if bad := stream.Close(); bad != nil && err == nil {
+		return nil, errors.Join(bad, r.Close())
+	}
+	return r, err
 }
 
 // NewReader reads an archive from a stream, which it stages, or in place if the stream is an

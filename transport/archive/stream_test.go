@@ -80,6 +80,11 @@ func TestFinishOfAStream(t *testing.T) {
 		}
 	}
 	before := w.buf.Len()
+	closed := newWritten(t, OCI, Options{}, s)
+	transporttest.Close(t, closed)
+	if err := closed.Finish(t.Context()); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Finish after Close: %v", err)
+	}
 	d, err := w.Image("two")
 	if err != nil {
 		t.Fatal(err)

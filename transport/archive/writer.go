@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -167,6 +168,8 @@ func (w *Writer) Close() error {
 	}
 	select {
 	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
+		w.broken = os.ErrClosed
 		return w.out.close()
 	default:
 		return nil // a job that was cancelled still writes

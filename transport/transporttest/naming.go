@@ -58,6 +58,32 @@ func (f Factory) commitAgain(t *testing.T) {
 	store.wantGraph(t, openSource(t, place), root)
 }
 
+// commitMore checks that what one destination commits later is there beside what it has
+// committed before.
+func (f Factory) commitMore(t *testing.T) {
+	skipIf(t, f.Cannot.Names)
+	place := f.New(t)
+	store := &source{Store: &testimage.Store{}}
+	root := store.Image(testimage.Image{Platform: amd64()})
+	d := openDestination(t, place)
+	store.put(t, d, root)
+	Commit(t, d, transport.Naming{Desc: root})
+	tag, later := store.CosignTag(root, "sig")
+	store.put(t, d, later)
+	Commit(t, d, transport.Naming{Name: tag, Desc: later})
+	wantRoot(t, place, root.Digest)
+	src := openSource(t, place)
+	lister, ok := src.(transport.Lister)
+	if !ok {
+		t.Fatal("the source is no transport.Lister")
+	}
+	if desc, err := lister.Resolve(t.Context(), tag); err != nil || desc.Digest != later.Digest {
+		t.Errorf("Resolve of %q: %s, %v; want %s", tag, desc.Digest, err, later.Digest)
+	}
+	store.wantGraph(t, src, root)
+	store.wantGraph(t, src, later)
+}
+
 // replaceName checks that a name moves from one image to another, and that
 // Namer says so.
 func (f Factory) replaceName(t *testing.T) {

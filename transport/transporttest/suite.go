@@ -67,6 +67,7 @@ func Run(t *testing.T, f Factory) {
 		"hostile digests":        f.hostileDigests,
 		"names move last":        f.namesMoveLast,
 		"commit again":           f.commitAgain,
+		"commit more":            f.commitMore,
 		"name is replaced":       f.replaceName,
 		"close without commit":   f.closeWithoutCommit,
 		"cancelled":              f.cancelled,
