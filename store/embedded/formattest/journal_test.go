@@ -15,8 +15,8 @@ import (
 const (
 	logMagic      = "dhow journal  1\n"
 	snapshotMagic = "dhow snapshot 1\n"
-	fileHeader    = 36
-	entryHeader   = 20
+	fileHeader    = 44
+	entryHeader   = 24
 )
 
 // entry is one of a journal's file.
@@ -32,21 +32,22 @@ func readSegment(path, magic string) (number, first uint64, entries []entry, res
 	if err != nil {
 		return 0, 0, nil, nil, err
 	}
-	if len(data) < fileHeader || string(data[:16]) != magic || binary.LittleEndian.Uint32(data[32:]) != sum(data[:32]) {
-		return 0, 0, nil, nil, fmt.Errorf("%s has no header: %.36x", path, data)
+	if len(data) < fileHeader || string(data[:16]) != magic || binary.LittleEndian.Uint32(data[40:]) != sum(data[:40]) {
+		return 0, 0, nil, nil, fmt.Errorf("%s has no header: %.44x", path, data)
 	}
 	number, first = binary.LittleEndian.Uint64(data[16:]), binary.LittleEndian.Uint64(data[24:])
+	marker := string(data[32:40])
 	if name := fmt.Sprintf("%016x", number); !strings.HasPrefix(filepath.Base(path), name) {
 		return 0, 0, nil, nil, fmt.Errorf("%s has the number %s", path, name)
 	}
 	at := uint64(fileHeader)
 	for sequence := first; ; sequence++ {
 		b := data[at:]
-		if len(b) < entryHeader || string(b[:4]) != "dhwe" || binary.LittleEndian.Uint64(b[8:]) != sequence {
+		if len(b) < entryHeader || string(b[:8]) != marker || binary.LittleEndian.Uint64(b[12:]) != sequence {
 			return number, first, entries, b, nil
 		}
-		end := entryHeader + uint64(binary.LittleEndian.Uint32(b[4:]))
-		if end > uint64(len(b)) || binary.LittleEndian.Uint32(b[16:]) != sum(b[4:16], b[entryHeader:end]) {
+		end := entryHeader + uint64(binary.LittleEndian.Uint32(b[8:]))
+		if end > uint64(len(b)) || binary.LittleEndian.Uint32(b[20:]) != sum(b[8:20], b[entryHeader:end]) {
 			return number, first, entries, b, nil
 		}
 		entries = append(entries, entry{at, sequence, b[entryHeader:end]})

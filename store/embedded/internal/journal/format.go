@@ -8,9 +8,11 @@
 package journal
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -24,10 +26,8 @@ import (
 const (
 	logMagic      = "dhow journal  1\n"
 	snapshotMagic = "dhow snapshot 1\n"
-	headerSize    = 36
-
-	entryMagic  = "dhwe"
-	entryHeader = 20
+	headerSize    = 44
+	entryHeader   = 24
 
 	// maxPayload is how large an entry may be; what says that it is larger is damaged.
 	maxPayload = 1 << 30
@@ -38,6 +38,19 @@ const (
 )
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) } // made once by the package
+
+// marker is what every entry of a file begins with: random bytes, which its header tells.
+// Blobs are in entries, and who makes one must not be able to make what passes for an entry
+// where the one around it is damaged.
+type marker [8]byte
+
+func newMarker() (m marker) {
+	_, _ = rand.Read(m[:]) // never fails
+	return m
+}
+
+// known reports whether a marker was read: zeros are what a file has where nothing is.
+func (m marker) known() bool { return m != marker{} }
 
 // Position is where an entry begins, or the next one is going to.
 type Position struct {
@@ -54,32 +67,52 @@ func (p Position) String() string {
 func logName(n uint64) string      { return fmt.Sprintf("%016x", n) + logSuffix }
 func snapshotName(n uint64) string { return fmt.Sprintf("%016x", n) + snapshotSuffix }
 
+// header is what the header of a file says, beside its magic and its number.
+type header struct {
+	first  uint64 // the sequence of the first entry
+	marker marker
+}
+
 // appendHeader appends what a file begins with.
-func appendHeader(b []byte, magic string, number, first uint64) []byte {
+func appendHeader(b []byte, magic string, number uint64, h header) []byte {
 	at := len(b)
 	b = append(b, magic...)
 	b = binary.LittleEndian.AppendUint64(b, number)
-	b = binary.LittleEndian.AppendUint64(b, first)
+	b = binary.LittleEndian.AppendUint64(b, h.first)
+	b = append(b, h.marker[:]...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[at:], castagnoli()))
 }
 
-// parseHeader returns the sequence of a file's first entry, and whether it begins as it
-// should.
-func parseHeader(b []byte, magic string, number uint64) (first uint64, ok bool) {
+// parseHeader returns what the header of a file says, and whether it begins as it should.
+func parseHeader(b []byte, magic string, number uint64) (h header, ok bool) {
 	if len(b) < headerSize {
-		return 0, false
+		return header{}, false
 	}
-	first = binary.LittleEndian.Uint64(b[24:])
-	return first, string(b[:headerSize]) == string(appendHeader(nil, magic, number, first))
+	h = header{first: binary.LittleEndian.Uint64(b[24:]), marker: marker(b[32:40])}
+	return h, h.marker.known() && string(b[:headerSize]) == string(appendHeader(nil, magic, number, h))
+}
+
+// readHeader reads the header of a file. If that is damaged, so is what ok says, and the
+// marker is that of the first entry: the zero marker if none is there.
+func readHeader(file io.ReaderAt, magic string, number uint64) (h header, ok bool, err error) {
+	var head [headerSize + len(marker{})]byte
+	n, err := file.ReadAt(head[:], 0)
+	if err := notEOF(err); err != nil {
+		return header{}, false, err
+	}
+	if h, ok = parseHeader(head[:n], magic, number); !ok {
+		h = header{marker: marker(head[headerSize:])}
+	}
+	return h, ok, nil
 }
 
 // appendEntry appends an entry.
-func appendEntry(b []byte, sequence uint64, payload []byte) []byte {
+func appendEntry(b []byte, m marker, sequence uint64, payload []byte) []byte {
+	b = append(b, m[:]...)
 	at := len(b)
-	b = append(b, entryMagic...)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload))) //nolint:gosec // checked by Append
 	b = binary.LittleEndian.AppendUint64(b, sequence)
-	sum := crc32.Checksum(b[at+4:], castagnoli())
+	sum := crc32.Checksum(b[at:], castagnoli())
 	b = binary.LittleEndian.AppendUint32(b, crc32.Update(sum, castagnoli(), payload))
 	return append(b, payload...)
 }
@@ -92,21 +125,21 @@ type entry struct {
 }
 
 // parseEntry reads an entry's header; not ok is what is none.
-func parseEntry(b []byte) (e entry, ok bool) {
-	if len(b) < entryHeader || string(b[:4]) != entryMagic {
+func parseEntry(b []byte, m marker) (e entry, ok bool) {
+	if len(b) < entryHeader || marker(b[:8]) != m {
 		return entry{}, false
 	}
 	e = entry{
-		length:   int64(binary.LittleEndian.Uint32(b[4:])),
-		sequence: binary.LittleEndian.Uint64(b[8:]),
-		sum:      binary.LittleEndian.Uint32(b[16:]),
+		length:   int64(binary.LittleEndian.Uint32(b[8:])),
+		sequence: binary.LittleEndian.Uint64(b[12:]),
+		sum:      binary.LittleEndian.Uint32(b[20:]),
 	}
 	return e, e.length <= maxPayload
 }
 
 // fits reports whether the payload is that of the entry with this header.
 func (e entry) fits(header, payload []byte) bool {
-	sum := crc32.Checksum(header[4:16], castagnoli())
+	sum := crc32.Checksum(header[8:20], castagnoli())
 	return crc32.Update(sum, castagnoli(), payload) == e.sum
 }
 

@@ -248,18 +248,64 @@ func TestDamageIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := upTo(10)
-		if at >= 36 {
+		if at >= 44 {
 			want = slices.DeleteFunc(want, func(i int) bool { return at < ends[i] && (i == 0 || at >= ends[i-1]) })
 		}
 		found, damages, _ := p.read(t)
-		if !slices.Equal(found, want) || damages == 0 && at >= 36 {
+		if !slices.Equal(found, want) || damages == 0 && at >= 44 {
 			t.Errorf("byte %d is damaged: entries %v and %d damages; want %v", at, found, damages, want)
 		}
-		first := journal.Position{Segment: 1, Offset: 36}
+		first := journal.Position{Segment: 1, Offset: 44}
 		ignore := func(journal.Position, []byte) error { return nil }
 		if _, err := journal.Read(t.Context(), p.Root, first, journal.Visitor{Entry: ignore}); !errdefs.IsDataLoss(err) {
 			t.Errorf("byte %d is damaged: Read: %v", at, err)
 		}
+	}
+}
+
+// TestEntryInABlob: what is an entry of another journal, or of one that somebody has made
+// up, does not pass for one where the entry around it is torn or damaged.
+func TestEntryInABlob(t *testing.T) {
+	t.Parallel()
+	other := newPlace(t)
+	log := other.create(t)
+	appendAll(t, log, 0, 9)
+	end := log.Next().Offset
+	closeLog(t, log)
+	made, err := os.ReadFile(other.segment(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	p := newPlace(t)
+	log = p.create(t)
+	appendAll(t, log, 0, 3)
+	before := log.Next().Offset
+	if err := log.Append(append(made[:end:end], "and more"...)); err != nil {
+		t.Fatal("Append:", err)
+	}
+	after := log.Next().Offset
+	appendAll(t, log, 4, 6)
+	closeLog(t, log)
+	whole, err := os.ReadFile(p.segment(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, at := range map[string]int64{"its beginning": before, "its length": before + 8, "its end": after - 1} {
+		bad := slices.Clone(whole)
+		bad[at] ^= 1
+		if err := os.WriteFile(p.segment(1), bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if found, damages, _ := p.read(t); !slices.Equal(found, []int{0, 1, 2, 4, 5}) || damages != 1 {
+			t.Errorf("%s is damaged: entries %v and %d damages; want all others, and 1", name, found, damages)
+		}
+		clear(bad[after-1:])
+		clear(bad[before:][:44]) // the first page, say, has not come to the disk
+		if err := os.WriteFile(p.segment(1), bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.wantUpTo(t, 3)
 	}
 }
 
@@ -281,7 +327,7 @@ func TestMissingSegment(t *testing.T) {
 	if found, damages, _ := p.read(t); !slices.Equal(found, []int{0, 2}) || damages == 0 {
 		t.Errorf("entries %v and %d damages; want 0 and 2", found, damages)
 	}
-	if _, err := journal.Open(p.Root, journal.Position{Segment: 2, Offset: 36}); !errdefs.IsNotFound(err) {
+	if _, err := journal.Open(p.Root, journal.Position{Segment: 2, Offset: 44}); !errdefs.IsNotFound(err) {
 		t.Errorf("Open: %v", err)
 	}
 	if _, _, err := journal.Start(newPlace(t).Root); !errdefs.IsNotFound(err) {
@@ -297,7 +343,7 @@ func TestReadEndsWithTheContext(t *testing.T) {
 	closeLog(t, log)
 	ctx, cancel := context.WithCancel(t.Context())
 	v := journal.Visitor{Entry: func(journal.Position, []byte) error { cancel(); return nil }}
-	if _, err := journal.Read(ctx, p.Root, journal.Position{Segment: 1, Offset: 36}, v); err != context.Canceled { //nolint:errorlint // unwrapped
+	if _, err := journal.Read(ctx, p.Root, journal.Position{Segment: 1, Offset: 44}, v); err != context.Canceled { //nolint:errorlint // unwrapped
 		t.Errorf("Read: %v", err)
 	}
 }
@@ -313,25 +359,25 @@ func FuzzRead(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(seed[:400])
-	f.Add(seed[:36])
-	f.Add(append(seed[:200:200], seed[36:400]...))
+	f.Add(seed[:44])
+	f.Add(append(seed[:200:200], seed[44:400]...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p := newPlace(t)
 		if err := os.WriteFile(p.segment(1), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		shown := 0
-		end, err := journal.Read(t.Context(), p.Root, journal.Position{Segment: 1, Offset: 36}, journal.Visitor{
+		end, err := journal.Read(t.Context(), p.Root, journal.Position{Segment: 1, Offset: 44}, journal.Visitor{
 			Entry: func(at journal.Position, b []byte) error {
 				if !bytes.Contains(data[at.Offset:], b) {
 					t.Errorf("%s: an entry that is not there", at)
 				}
-				shown += 20 + len(b)
+				shown += 24 + len(b)
 				return nil
 			},
 			Damage: func(error) error { return nil },
 		})
-		if len(data) >= 36 && err != nil || shown > len(data) || end.Offset < 36 {
+		if len(data) >= 44 && err != nil || shown > len(data) || end.Offset < 44 {
 			t.Errorf("%d bytes of entries in %d, end %v, error %v", shown, len(data), end, err)
 		}
 	})
@@ -373,8 +419,8 @@ func TestSegmentThatWasJustMade(t *testing.T) {
 			if err := os.WriteFile(p.segment(2), left, 0o600); err != nil { // in which there was something
 				t.Fatal(err)
 			}
-			at := journal.Position{Segment: 2, Offset: 36, Sequence: 7}
-			if _, err := journal.Read(t.Context(), p.Root, at, journal.Visitor{}); len(left) < 36 && !errdefs.IsDataLoss(err) {
+			at := journal.Position{Segment: 2, Offset: 44, Sequence: 7}
+			if _, err := journal.Read(t.Context(), p.Root, at, journal.Visitor{}); len(left) < 44 && !errdefs.IsDataLoss(err) {
 				t.Errorf("Read of a segment that is gone: %v", err)
 			}
 			if log, err := journal.Open(p.Root, at); !errdefs.IsDataLoss(err) {

@@ -25,6 +25,7 @@ const (
 type Log struct {
 	dir     *os.Root
 	file    *os.File
+	marker  marker
 	next    Position
 	last    int64 // how many bytes the last entry has, until Undo
 	size    int64 // of the file
@@ -35,12 +36,12 @@ type Log struct {
 // Create begins a journal, or a segment of one, whose first entry is going to be at the
 // position that it returns.
 func Create(dir *os.Root, segment, sequence uint64) (*Log, error) {
-	l := &Log{dir: dir, next: Position{Segment: segment, Offset: headerSize, Sequence: sequence}, size: minGrowth}
+	l := &Log{dir: dir, marker: newMarker(), next: Position{Segment: segment, Offset: headerSize, Sequence: sequence}, size: minGrowth}
 	var err error
 	if l.file, err = files.Create(dir, logName(segment)); err != nil {
 		return nil, err
 	}
-	head := appendHeader(make([]byte, 0, minGrowth), logMagic, segment, sequence)
+	head := appendHeader(make([]byte, 0, minGrowth), logMagic, segment, header{sequence, l.marker})
 	_, err = l.file.Write(head[:minGrowth])
 	if err == nil {
 		err = durable.SyncData(l.file)
@@ -84,15 +85,12 @@ func Open(dir *os.Root, at Position) (*Log, error) {
 }
 
 func (l *Log) checkHeader() error {
-	head := make([]byte, headerSize)
-	_, err := l.file.ReadAt(head, 0)
-	if err := notEOF(err); err != nil {
-		return err
+	h, ok, err := readHeader(l.file, logMagic, l.next.Segment)
+	if err == nil && !ok {
+		err = damaged("%s does not begin as it should", logName(l.next.Segment))
 	}
-	if _, ok := parseHeader(head, logMagic, l.next.Segment); !ok {
-		return damaged("%s does not begin as it should", logName(l.next.Segment))
-	}
-	return nil
+	l.marker = h.marker
+	return err
 }
 
 // clear overwrites what comes after the end with zeros, unless it is zeros.
@@ -150,7 +148,7 @@ func (l *Log) Append(payload []byte) error {
 	if len(payload) == 0 || len(payload) > maxPayload {
 		return fmt.Errorf("an entry of %d bytes in the journal: %w", len(payload), errdefs.ErrResourceExhausted)
 	}
-	l.scratch = appendEntry(l.scratch[:0], l.next.Sequence, payload)
+	l.scratch = appendEntry(l.scratch[:0], l.marker, l.next.Sequence, payload)
 	if cap(l.scratch) > maxGrowth {
 		defer func() { l.scratch = nil }()
 	}

@@ -71,19 +71,17 @@ func readSegment(ctx context.Context, dir *os.Root, from Position, last bool, v 
 	if err != nil {
 		return from, err
 	}
-	r := &reader{ctx: ctx, file: f, name: logName(from.Segment), size: info.Size(), last: last, v: v}
+	h, ok, err := readHeader(f, logMagic, from.Segment)
+	if err != nil {
+		return from, err
+	}
+	r := &reader{ctx: ctx, file: f, name: logName(from.Segment), marker: h.marker, size: info.Size(), last: last, v: v}
 	if r.size < from.Offset {
 		return from, v.damage("%s has %d bytes, of which there were %d", r.name, r.size, from.Offset)
 	}
-	if from.Offset == headerSize {
-		head := make([]byte, headerSize)
-		if _, err := f.ReadAt(head, 0); err != nil {
+	if !ok || from.Offset == headerSize && h.first != from.Sequence {
+		if err := v.damage("%s does not begin as it should", r.name); err != nil {
 			return from, err
-		}
-		if first, ok := parseHeader(head, logMagic, from.Segment); !ok || first != from.Sequence {
-			if err := v.damage("%s does not begin as it should", r.name); err != nil {
-				return from, err
-			}
 		}
 	}
 	return r.entries(from)
@@ -94,14 +92,19 @@ type reader struct {
 	ctx     context.Context //nolint:containedctx // it lives as long as one call
 	file    *os.File
 	name    string
+	marker  marker
 	size    int64
 	last    bool // of the journal
 	v       Visitor
 	payload []byte
 }
 
-// entries shows the entries from a position on, and returns where they end.
+// entries shows the entries from a position on, and returns where they end. Without their
+// marker there are none.
 func (r *reader) entries(at Position) (Position, error) {
+	if !r.marker.known() {
+		return at, nil
+	}
 	in := bufio.NewReaderSize(io.NewSectionReader(r.file, at.Offset, r.size-at.Offset), 256<<10)
 	for {
 		if err := r.ctx.Err(); err != nil {
@@ -145,7 +148,7 @@ func (r *reader) entry(in *bufio.Reader, sequence uint64) (length int64, ok bool
 	if err != nil {
 		return 0, false, notEOF(err)
 	}
-	e, ok := parseEntry(head)
+	e, ok := parseEntry(head, r.marker)
 	if !ok || e.sequence != sequence || e.length > r.size {
 		return 0, false, nil
 	}
@@ -189,7 +192,7 @@ func (r *reader) find(after Position) (Position, bool, error) {
 			return after, false, err
 		}
 		for i := 0; ; i++ {
-			found := bytes.Index(buf[i:n], []byte(entryMagic))
+			found := bytes.Index(buf[i:n], r.marker[:])
 			if found < 0 {
 				break
 			}
@@ -204,7 +207,7 @@ func (r *reader) find(after Position) (Position, bool, error) {
 		if n < len(buf) {
 			break
 		}
-		at += int64(n - len(entryMagic) + 1)
+		at += int64(n - len(r.marker) + 1)
 	}
 	return after, false, nil
 }
@@ -215,7 +218,7 @@ func (r *reader) wholeAt(at int64) (entry, bool) {
 	if _, err := r.file.ReadAt(head, at); err != nil {
 		return entry{}, false
 	}
-	e, ok := parseEntry(head)
+	e, ok := parseEntry(head, r.marker)
 	if !ok || at+entryHeader+e.length > r.size {
 		return entry{}, false
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/containerd/errdefs"
@@ -22,6 +21,7 @@ type Snapshot struct {
 	dir     *os.Root
 	file    *os.File
 	out     *bufio.Writer
+	marker  marker
 	number  uint64
 	entries uint64
 	scratch []byte
@@ -37,8 +37,8 @@ func NewSnapshot(dir *os.Root, segment uint64) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{dir: dir, file: f, out: bufio.NewWriterSize(f, 256<<10), number: segment}
-	_, err = s.out.Write(appendHeader(nil, snapshotMagic, segment, 0))
+	s := &Snapshot{dir: dir, file: f, out: bufio.NewWriterSize(f, 256<<10), marker: newMarker(), number: segment}
+	_, err = s.out.Write(appendHeader(nil, snapshotMagic, segment, header{0, s.marker}))
 	return s, err
 }
 
@@ -50,7 +50,7 @@ func (s *Snapshot) Add(payload []byte) error {
 	if len(payload) > maxPayload {
 		return fmt.Errorf("an entry of %d bytes in a snapshot: %w", len(payload), errors.ErrUnsupported)
 	}
-	s.scratch = appendEntry(s.scratch[:0], s.entries, payload)
+	s.scratch = appendEntry(s.scratch[:0], s.marker, s.entries, payload)
 	s.entries++
 	if _, err := s.out.Write(s.scratch); err != nil {
 		return files.Kind(fmt.Errorf("writing a snapshot: %w", err))
@@ -120,12 +120,11 @@ func ReadSnapshot(ctx context.Context, dir *os.Root, number uint64, v Visitor) e
 		return err
 	}
 	name := snapshotName(number)
-	head := make([]byte, headerSize)
-	_, err = io.ReadFull(f, head)
-	if err := notEOF(err); err != nil {
+	h, ok, err := readHeader(f, snapshotMagic, number)
+	if err != nil {
 		return err
 	}
-	if _, ok := parseHeader(head, snapshotMagic, number); !ok {
+	if !ok {
 		if err := v.damage("%s does not begin as it should", name); err != nil {
 			return err
 		}
@@ -139,7 +138,7 @@ func ReadSnapshot(ctx context.Context, dir *os.Root, number uint64, v Visitor) e
 		}
 		return v.Entry(at, payload)
 	}
-	r := &reader{ctx: ctx, file: f, name: name, size: info.Size(), v: show}
+	r := &reader{ctx: ctx, file: f, name: name, marker: h.marker, size: info.Size(), v: show}
 	at, err := r.entries(Position{Segment: number, Offset: headerSize})
 	if err != nil {
 		return err

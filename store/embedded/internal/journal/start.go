@@ -2,7 +2,6 @@ package journal
 
 import (
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/containerd/errdefs"
@@ -70,17 +69,15 @@ func Start(dir *os.Root) (at Position, snapshot uint64, err error) {
 		return at, snapshot, err
 	}
 	defer f.Close()
-	head := make([]byte, headerSize)
-	_, err = io.ReadFull(f, head)
-	if err := notEOF(err); err != nil {
+	h, ok, err := readHeader(f, logMagic, at.Segment)
+	if err != nil {
 		return at, snapshot, err
 	}
-	first, ok := parseHeader(head, logMagic, at.Segment)
 	if !ok {
 		return at, snapshot, damaged("%s does not begin as it should", logName(at.Segment))
 	}
-	at.Sequence = first
-	if snapshot == 0 && first > 0 {
+	at.Sequence = h.first
+	if snapshot == 0 && h.first > 0 {
 		return at, snapshot, damaged("what comes before %s is missing", logName(at.Segment))
 	}
 	return at, snapshot, nil
