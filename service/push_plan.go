@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -53,7 +52,7 @@ func (v *view) planPush(reference string, target ocispec.Descriptor, asked []oci
 			return
 		}
 		seen[n] = true
-		leaf := pushLeaf{desc: n.desc, role: n.role, missing: n.missing(nil)}
+		leaf := pushLeaf{desc: n.desc, role: n.role, missing: n.missing()}
 		if leaf.desc.Platform == nil {
 			leaf.desc.Platform = inherited
 		}
@@ -73,21 +72,25 @@ func (v *view) planPush(reference string, target ocispec.Descriptor, asked []oci
 	}
 	visit(g.nodes[0], nil)
 	if n := g.nodes[0]; !image.IsList(target.MediaType) && len(p.leaves[0].missing) > 0 {
-		return p, fmt.Errorf("%s, which is %s, is not here as a whole: %v is missing: %w", reference, n.desc.Digest, p.leaves[0].missing, errdefs.ErrUnavailable)
+		return p, fmt.Errorf("%s, which is %s, is not here as a whole: %s is missing: %w", reference, n.desc.Digest, someDigests(p.leaves[0].missing), errdefs.ErrUnavailable)
 	}
 	return p, nil
 }
 
-// missing appends what is not here of a node and of all below it, but for layers that are
-// had from elsewhere.
-func (n *node) missing(all []digest.Digest) []digest.Digest {
-	foreign := strings.Contains(n.desc.MediaType, ".nondistributable.") || strings.Contains(n.desc.MediaType, ".foreign.")
-	if !n.present && !(foreign && n.role == image.RoleLayer) {
-		all = append(all, n.desc.Digest)
+// missing returns what is not here of an entry: itself, or what a manifest has, but for
+// layers that are had from elsewhere. Of these the bytes are all that counts, be they those
+// of another manifest.
+func (n *node) missing() []digest.Digest {
+	if !n.present {
+		return []digest.Digest{n.desc.Digest}
 	}
-	if n.role != image.RoleIndex {
-		for _, child := range n.children {
-			all = child.missing(all)
+	if n.role == image.RoleIndex || n.facts == nil {
+		return nil
+	}
+	var all []digest.Digest
+	for i, e := range n.facts.Edges {
+		if !n.children[i].present && !elsewhere(e.Desc) {
+			all = append(all, e.Desc.Digest)
 		}
 	}
 	return all

@@ -162,3 +162,12 @@ func some(all []string) string {
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(all[:listed], ", "), len(all)-listed)
 }
+
+// someDigests joins the first of many digests.
+func someDigests(all []digest.Digest) string {
+	texts := make([]string, len(all))
+	for i, d := range all {
+		texts[i] = string(d)
+	}
+	return some(texts)
+}

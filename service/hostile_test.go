@@ -1,0 +1,55 @@
+package service_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/dhowhq/dhow/service"
+	"github.com/dhowhq/dhow/transport/oci"
+)
+
+// manifest makes the manifest of an image for linux/amd64, which differs from those of
+// other names, with these layers.
+func (f *fixture) manifest(name string, layers ...ocispec.Descriptor) ocispec.Descriptor {
+	config := fmt.Sprintf(`{"os":"linux","architecture":"amd64","author":%q}`, name)
+	return f.src.JSON(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		Config: f.src.Put(ocispec.MediaTypeImageConfig, []byte(config)), Layers: layers,
+	})
+}
+
+// TestManifestsAsLayers shows that an image is looked at in a time that follows its size
+// where each of its manifests has two others as layers, and so more and more ways lead down.
+func TestManifestsAsLayers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, service.Options{})
+	layer, _ := f.src.Layer("last", 10)
+	below := []ocispec.Descriptor{layer}
+	var all []ocispec.Descriptor
+	for level := range 40 {
+		below = []ocispec.Descriptor{f.manifest(fmt.Sprint(level, "a"), below...), f.manifest(fmt.Sprint(level, "b"), below...)}
+		all = append(all, below...)
+	}
+	f.put(t, f.src.Index(all...), "deep:1")
+	dst, err := oci.OpenDestination(t.Context(), oci.Reference{Path: filepath.Join(t.TempDir(), "layout")}, oci.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dst.Close()
+	if p, err := f.Push(t.Context(), dst, "deep:1", service.PushOptions{}); err != nil || p.Part != service.PushedWhole {
+		t.Errorf("Push: %q, %v; want all of it", p.Part, err)
+	}
+	if _, err := f.Get(t.Context(), "deep:1", service.GetOptions{Details: true}); err != nil {
+		t.Error("Get:", err)
+	}
+	if _, err := f.DiskUsage(t.Context()); err != nil {
+		t.Error("DiskUsage:", err)
+	}
+	if _, err := f.Prune(t.Context(), service.PruneOptions{All: true}); err != nil {
+		t.Error("Prune:", err)
+	}
+}
