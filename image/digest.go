@@ -31,7 +31,7 @@ func ParseDigest(s string) (digest.Digest, error) {
 		}
 		return "", fmt.Errorf("digest %s has an unknown algorithm: %w", strictjson.Quote(s), errdefs.ErrNotImplemented)
 	}
-	if len(encoded) != width || !onlyHas(encoded, isLowerHex) {
+	if len(encoded) != width || !isHex(encoded) {
 		return "", fmt.Errorf("digest %s is not %s and %d lower-case hex characters: %w",
 			strictjson.Quote(s), algorithm, width, errdefs.ErrInvalidArgument)
 	}
@@ -87,7 +87,16 @@ func isAlgorithm(s string) bool {
 
 func isAlgorithmSeparator(c rune) bool { return strings.ContainsRune("+._-", c) }
 
-func isLowerHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' }
+// isHex reports whether all bytes of s are lower-case hex characters. It is asked of every
+// digest that is looked up.
+func isHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c-'0' > 9 && c-'a' > 5 {
+			return false
+		}
+	}
+	return true
+}
 
 // isEncoded reports whether c may stand behind the colon of any digest.
 func isEncoded(c byte) bool {

@@ -201,7 +201,7 @@ func readV1Image(text string) (v1Image, error) {
 // nothing.
 func readV1ID(r *strictjson.Reader) (string, error) {
 	id, err := r.String()
-	if err == nil && id != "" && (len(id) != 64 || !onlyHas(id, isLowerHex)) {
+	if err == nil && id != "" && (len(id) != 64 || !isHex(id)) {
 		err = r.Errorf(errdefs.ErrInvalidArgument, "is %s, which is not 64 lower-case hex characters", strictjson.Quote(id))
 	}
 	return id, err

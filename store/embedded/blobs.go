@@ -24,9 +24,6 @@ const walked = 500
 // Stat is that of store.Blobs. A blob whose file is not there, or has another length, is
 // not visible: who needs it gets it again.
 func (s *Store) Stat(ctx context.Context, d digest.Digest) (store.Blob, error) {
-	if _, err := image.ParseDigest(string(d)); err != nil {
-		return store.Blob{}, err
-	}
 	var blob store.Blob
 	err := s.view(ctx, func(tx *catalog.Tx) (err error) {
 		blob, err = s.stat(tx, d)
@@ -64,9 +61,6 @@ func (s *Store) checkFile(d digest.Digest, size int64) error {
 
 // Facts is that of store.Blobs.
 func (s *Store) Facts(ctx context.Context, d digest.Digest) (store.Facts, error) {
-	if _, err := image.ParseDigest(string(d)); err != nil {
-		return store.Facts{}, err
-	}
 	var facts store.Facts
 	err := s.view(ctx, func(tx *catalog.Tx) (err error) {
 		facts, err = tx.Facts(d)

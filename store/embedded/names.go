@@ -6,7 +6,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
 )
@@ -26,18 +25,7 @@ var _ store.NameReader = (*nameReader)(nil)
 
 // Blob is that of store.NameReader.
 func (r *nameReader) Blob(d digest.Digest) (store.Blob, error) {
-	if _, err := image.ParseDigest(string(d)); err != nil {
-		return store.Blob{}, err
-	}
 	return r.s.stat(r.Tx, d)
-}
-
-// Facts is that of store.NameReader.
-func (r *nameReader) Facts(d digest.Digest) (store.Facts, error) {
-	if _, err := image.ParseDigest(string(d)); err != nil {
-		return store.Facts{}, err
-	}
-	return r.Tx.Facts(d)
 }
 
 // Move is that of store.Names. One name twice is ErrInvalidArgument, as is a target that

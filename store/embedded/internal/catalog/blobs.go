@@ -204,7 +204,11 @@ func (t *Tx) facts(key []byte) (*store.Facts, error) {
 // Blob returns what is known of a visible blob, or ErrNotFound.
 func (t *Tx) Blob(d digest.Digest) (b Blob, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	b, there, err := t.blob(t.find(d))
+	key, err := t.find(d)
+	if err != nil {
+		return Blob{}, err
+	}
+	b, there, err := t.blob(key)
 	if err == nil && !there {
 		err = absent("blob %s", d)
 	}
@@ -224,7 +228,11 @@ func (t *Tx) Bytes(b Blob) (data []byte, err error) {
 // Facts returns what is known of a document, or ErrNotFound.
 func (t *Tx) Facts(d digest.Digest) (f store.Facts, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	found, err := t.facts(t.find(d))
+	key, err := t.find(d)
+	if err != nil {
+		return store.Facts{}, err
+	}
+	found, err := t.facts(key)
 	if err != nil {
 		return store.Facts{}, err
 	}
@@ -234,7 +242,10 @@ func (t *Tx) Facts(d digest.Digest) (f store.Facts, err error) {
 	if found.Config == "" {
 		return *found, nil
 	}
-	config, err := t.facts(t.find(found.Config))
+	if key, err = t.find(found.Config); err != nil {
+		return store.Facts{}, damagedAt(bucketFacts, err)
+	}
+	config, err := t.facts(key)
 	if config != nil && !image.IsDocument(config.MediaType) {
 		found.Platform, found.Created = config.Platform, config.Created
 	}

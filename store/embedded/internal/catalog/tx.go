@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/store/embedded/internal/codec"
 	"github.com/dhowhq/dhow/store/embedded/internal/journal"
 )
@@ -144,8 +145,15 @@ func (t *Tx) get(b bucket, key []byte) []byte {
 	return nil
 }
 
-// find returns the key of a valid digest, which is so until the next find.
-func (t *Tx) find(d digest.Digest) []byte { return codec.AppendDigest(t.key[:0], d) }
+// find returns the key of a digest, which is so until the next find. An error is that of
+// image.ParseDigest.
+func (t *Tx) find(d digest.Digest) ([]byte, error) {
+	if key, ok := codec.EncodeDigest(t.key[:0], d); ok {
+		return key, nil
+	}
+	_, err := image.ParseDigest(string(d))
+	return nil, err
+}
 
 func (t *Tx) has(b bucket, key []byte) bool { return t.get(b, key) != nil }
 

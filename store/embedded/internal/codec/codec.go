@@ -52,6 +52,36 @@ func AppendDigest(b []byte, d digest.Digest) []byte {
 	return append(b, 0)
 }
 
+// EncodeDigest is AppendDigest of what may be no digest: then it is not ok.
+func EncodeDigest(b []byte, d digest.Digest) (_ []byte, ok bool) {
+	for i, a := range algorithms {
+		if i == 0 || len(d) != len(a.name)+1+2*a.size || d[:len(a.name)] != digest.Digest(a.name) || d[len(a.name)] != ':' {
+			continue
+		}
+		b = append(b, byte(i))
+		for text := d[len(a.name)+1:]; len(text) > 0; text = text[2:] {
+			high, low := nibble(text[0]), nibble(text[1])
+			if high|low > 15 {
+				return b, false
+			}
+			b = append(b, high<<4|low)
+		}
+		return b, true
+	}
+	return b, false
+}
+
+// nibble returns the value of a lower-case hex character, or more than 15.
+func nibble(c byte) byte {
+	switch {
+	case c-'0' <= 9:
+		return c - '0'
+	case c-'a' <= 5:
+		return c - 'a' + 10
+	}
+	return 0xff
+}
+
 // DigestLen returns how long the digest is that b begins with; 0 for its absence, and for
 // what is none.
 func DigestLen(b []byte) int {

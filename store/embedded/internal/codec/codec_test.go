@@ -133,3 +133,24 @@ func FuzzFacts(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEncodeDigest checks that what is no digest is refused, and what is one encoded as
+// AppendDigest does.
+func FuzzEncodeDigest(f *testing.F) {
+	for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {
+		good := string(alg.FromString("x"))
+		for _, text := range []string{good, good[:len(good)-1], good + "0", good[:len(good)-1] + "g", good[:len(good)-1] + "A", good[:len(good)-1] + "`"} {
+			f.Add(text)
+		}
+	}
+	f.Add("")
+	f.Add("sha256-" + digest.FromString("x").Encoded())
+	f.Add("md5:d41d8cd98f00b204e9800998ecf8427e")
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := image.ParseDigest(text)
+		got, ok := codec.EncodeDigest(nil, digest.Digest(text))
+		if ok != (err == nil) || ok && !bytes.Equal(got, codec.AppendDigest(nil, d)) {
+			t.Errorf("EncodeDigest of %q is %x, %t; ParseDigest says %v", text, got, ok, err)
+		}
+	})
+}

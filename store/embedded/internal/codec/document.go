@@ -53,17 +53,21 @@ func (d *Decoder) Facts() store.Facts {
 		Subject: d.Digest(), ArtifactType: d.String(), Parent: d.Digest(),
 	}
 	n := d.Count()
-	if n > 0 {
-		f.Edges = make([]image.Edge, 0, min(n, len(d.data)/minEdge+1))
+	if n > len(d.data)/minEdge {
+		d.fail("it ends too early")
 	}
-	for range n {
-		f.Edges = append(f.Edges, d.edge())
+	if n == 0 || d.err != nil {
+		return f
+	}
+	f.Edges = make([]image.Edge, n)
+	for i := range f.Edges {
+		d.edge(&f.Edges[i])
 	}
 	return f
 }
 
-// minEdge is about how many bytes an edge has at least: its digest.
-const minEdge = 33
+// minEdge is how many bytes an edge has at least, one for each of its parts.
+const minEdge = 10
 
 func appendEdge(b []byte, e image.Edge) []byte {
 	role := byte(0)
@@ -81,13 +85,13 @@ func appendEdge(b []byte, e image.Edge) []byte {
 	return AppendString(b, e.Desc.ArtifactType)
 }
 
-func (d *Decoder) edge() image.Edge {
+func (d *Decoder) edge(e *image.Edge) {
 	role := d.Byte()
 	if role == 0 || int(role) >= len(roles) {
 		d.fail("it has an edge of no known role")
-		return image.Edge{}
+		return
 	}
-	e := image.Edge{Role: roles[role], Index: int(d.Size()), Desc: d.Target()}
+	e.Role, e.Index, e.Desc = roles[role], int(d.Size()), d.Target()
 	e.Desc.URLs = d.Strings()
 	e.Desc.Annotations = d.Map()
 	if data := d.Bytes(); len(data) > 0 {
@@ -95,7 +99,6 @@ func (d *Decoder) edge() image.Edge {
 	}
 	e.Desc.Platform = d.platform()
 	e.Desc.ArtifactType = d.String()
-	return e
 }
 
 func appendPlatform(b []byte, p *ocispec.Platform) []byte {
