@@ -180,3 +180,34 @@ func BenchmarkGet(b *testing.B) {
 		})
 	}
 }
+
+// listAll lists everything that a table of images shows.
+func listAll(tb testing.TB, s *service.Service, n int) {
+	tb.Helper()
+	all, err := s.List(context.Background(), service.ListOptions{})
+	if err != nil || len(all) != n {
+		tb.Fatal(len(all), err)
+	}
+	if first := all[0]; len(first.Names) != 1 || first.Size == 0 || len(first.Instances) != 2 || first.Created.Before(all[n-1].Created) || first.Instances[1].Presence != service.Complete {
+		tb.Fatal(first)
+	}
+}
+
+// BenchmarkList lists 1,000 and 10,000 images, with small layers in the database and with
+// layers in files.
+func BenchmarkList(b *testing.B) {
+	for _, layer := range []int{0, 70_000} {
+		for _, n := range manySizes(1000, 10_000) {
+			if layer > 0 && n > 1000 {
+				continue // gigabytes
+			}
+			b.Run(fmt.Sprintf("%d/layer=%d", n, layer), func(b *testing.B) {
+				s := service.New(manyImages(b, n, layer), service.Options{})
+				b.ReportAllocs()
+				for b.Loop() {
+					listAll(b, s, n)
+				}
+			})
+		}
+	}
+}

@@ -46,7 +46,7 @@ func (v *view) subjectOf(reference string, r Resolution) (*subject, error) {
 		return nil, fmt.Errorf("image %.256q: %w", reference, err)
 	}
 	sub := &subject{Resolution: r, text: reference, graph: g}
-	if n := g.at[r.Digest]; r.Matched == ByList && n != nil {
+	if n := g.find(r.Digest); r.Matched == ByList && n != nil {
 		sub.instances = g.below(n)
 		return sub, nil
 	}

@@ -138,7 +138,7 @@ func (v *view) parent(sub *subject, img *Image) error {
 	if img.Instance == nil {
 		return nil
 	}
-	if n := sub.graph.at[img.Instance.Config]; n != nil && n.facts != nil {
+	if n := sub.graph.find(img.Instance.Config); n != nil && n.facts != nil {
 		img.Parent = n.facts.Parent
 	}
 	return nil

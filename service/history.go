@@ -92,7 +92,7 @@ func (v *view) history(reference string, asked *ocispec.Platform) (History, []oc
 		}
 	}
 	var layers []ocispec.Descriptor
-	for _, e := range sub.graph.at[inst.Descriptor.Digest].facts.Edges {
+	for _, e := range sub.graph.find(inst.Descriptor.Digest).facts.Edges {
 		if e.Role == image.RoleLayer {
 			layers = append(layers, e.Desc)
 		}

@@ -83,7 +83,7 @@ func (g *graph) below(root *node) []Instance {
 			} else {
 				seen[key] = true
 			}
-			n := g.at[e.Desc.Digest]
+			n := g.find(e.Desc.Digest)
 			switch e.Role {
 			case image.RoleManifest, image.RoleAttestation:
 				all = append(all, g.instance(n, e.Desc, e.Role))

@@ -147,6 +147,8 @@ func (v *view) list(opts ListOptions) ([]Summary, error) {
 		uses = sharing{}
 	}
 	all := make([]Summary, 0, len(groups))
+	v.seen = map[digest.Digest]int64{}
+	g := &graph{}
 	for i, records := range groups {
 		if i%64 == 0 && v.ctx.Err() != nil {
 			return nil, v.ctx.Err()
@@ -154,8 +156,7 @@ func (v *view) list(opts ListOptions) ([]Summary, error) {
 		if uses == nil && !f.names(records) {
 			continue
 		}
-		g, err := v.graph(records[0].Target)
-		if err != nil {
+		if err := v.walk(g, records[0].Target); err != nil {
 			return nil, fmt.Errorf("image %s: %w", records[0].Target.Digest, err)
 		}
 		sum := v.summary(g, records, matcher)

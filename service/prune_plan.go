@@ -137,7 +137,7 @@ func (v *view) preferred(g *graph) *node {
 	var nodes []*node
 	var descs []ocispec.Descriptor
 	for _, n := range g.nodes {
-		if n.role != image.RoleManifest || n.facts == nil || n.facts.Config == "" || !g.at[n.facts.Config].present {
+		if n.role != image.RoleManifest || n.facts == nil || n.facts.Config == "" || !g.find(n.facts.Config).present {
 			continue
 		}
 		desc := n.desc

@@ -188,7 +188,7 @@ func (v *view) documentOf(r Resolution) (ocispec.Descriptor, error) {
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	n := g.at[r.Digest]
+	n := g.find(r.Digest)
 	if n != nil && r.Matched == ByConfig {
 		n = n.parent
 	}

@@ -33,7 +33,7 @@ func (g *graph) lineage() lineage {
 			continue
 		}
 		l.configs = append(l.configs, n.facts.Config)
-		if config := g.at[n.facts.Config]; config != nil && config.facts != nil && config.facts.Parent != "" {
+		if config := g.find(n.facts.Config); config != nil && config.facts != nil && config.facts.Parent != "" {
 			l.parents = append(l.parents, config.facts.Parent)
 		}
 	}

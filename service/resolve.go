@@ -282,7 +282,7 @@ func (v *view) matched(d digest.Digest, target ocispec.Descriptor) (Matched, err
 	if err != nil {
 		return "", err
 	}
-	if n := g.at[d]; n != nil && n.role == image.RoleIndex {
+	if n := g.find(d); n != nil && n.role == image.RoleIndex {
 		return ByList, nil
 	}
 	return ByManifest, nil

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
@@ -51,6 +52,7 @@ func (o Options) withDefaults() Options {
 type Service struct {
 	store   store.Store
 	opts    Options
+	known   factsCache
 	events  broker
 	pruning sync.Mutex // one at a time
 }
@@ -70,6 +72,9 @@ func (s *Service) view(ctx context.Context, f func(v *view) error) error {
 // view is one moment of the store.
 type view struct {
 	store.NameReader
-	s   *Service
-	ctx context.Context //nolint:containedctx // it lives as long as the call that it belongs to
+	s *Service
+	// seen has the sizes of large blobs that were found, if it is not nil: many images
+	// have the same layers.
+	seen map[digest.Digest]int64
+	ctx  context.Context //nolint:containedctx // it lives as long as the call that it belongs to
 }

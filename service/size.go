@@ -44,7 +44,7 @@ func anyPresent(inst *Instance) bool { return inst.Presence != Absent }
 // sum returns the size of an instance with the lists above it.
 func (g *graph) sum(inst *Instance) int64 {
 	size := inst.Total
-	for n := g.at[inst.Descriptor.Digest].parent; n != nil; n = n.parent {
+	for n := g.find(inst.Descriptor.Digest).parent; n != nil; n = n.parent {
 		size += n.desc.Size
 	}
 	return size
