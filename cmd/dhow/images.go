@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
-	"runtime/debug"
 	"text/template"
 	"time"
 
@@ -61,10 +59,6 @@ func (a *app) imagesCommand() *cobra.Command {
 	return cmd
 }
 
-// listGCPercent is the GOGC of a process that lists: nearly all that it has in memory is the
-// list, which lives to the end.
-const listGCPercent = 400
-
 func (a *app) listImages(ctx context.Context, f *imagesFlags, references []string) error {
 	now := time.Now()
 	var t *template.Template
@@ -79,9 +73,7 @@ func (a *app) listImages(ctx context.Context, f *imagesFlags, references []strin
 		return err
 	}
 	opts.Filter.References = append(opts.Filter.References, references...)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(listGCPercent)
-	}
+	shortLived()
 	return a.withImages(ctx, storeLook, func(images *service.Service) error {
 		found, err := images.List(ctx, opts)
 		if err != nil {

@@ -25,6 +25,7 @@ func (a *app) inspectLocal(ctx context.Context, f inspectFlags, ref string, aske
 	if err != nil {
 		return err
 	}
+	shortLived()
 	opened, err := a.shareStore(ctx, storeLook)
 	if err != nil {
 		return fmt.Errorf("image %.256q%s: %w", ref, inRegistry(ref), err)
