@@ -39,7 +39,8 @@ type Event struct {
 	Name string
 	// Attributes are further facts. They must not be changed.
 	Attributes map[string]string
-	// Lost is how many events before this one are gone, which the reader was too slow for.
+	// Lost is how many events before this one are gone, wanted or not, which the reader was
+	// too slow for.
 	Lost uint64
 }
 
@@ -78,11 +79,17 @@ func (s *Service) Events(ctx context.Context, opts EventOptions) (iter.Seq[Event
 			defer timer.Stop()
 			over = timer.C
 		}
+		lost := uint64(0) // that no event has told yet
 		s.events.read(ctx, next, over, func(e Event) bool {
 			if !opts.Until.IsZero() && e.Time.After(opts.Until) {
 				return false
 			}
-			return opts.Want != nil && !opts.Want(e) || yield(e)
+			lost += e.Lost
+			if opts.Want != nil && !opts.Want(e) {
+				return true
+			}
+			e.Lost, lost = lost, 0
+			return yield(e)
 		})
 	}, nil
 }

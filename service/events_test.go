@@ -147,6 +147,10 @@ func TestEventsSlow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	last, err := f.Events(t.Context(), service.EventOptions{Want: func(e service.Event) bool { return e.Name == "x:last" }})
+	if err != nil {
+		t.Fatal(err)
+	}
 	const made = 300
 	for range made {
 		if _, err := f.Tag(t.Context(), "x:1", "x:1"); err != nil {
@@ -165,5 +169,14 @@ func TestEventsSlow(t *testing.T) {
 	}
 	if got := len(f.past(t, service.EventOptions{})); got != 255 { // and the one that ends them
 		t.Errorf("%d events are kept; want 256", got+1)
+	}
+	if _, err := f.Tag(t.Context(), "x:1", "x:last"); err != nil {
+		t.Fatal(err)
+	}
+	for e := range last { // what was lost is told also where the next event is not wanted
+		if e.Lost != made+2-256 {
+			t.Errorf("%d events lost; want %d", e.Lost, made+2-256)
+		}
+		break
 	}
 }
