@@ -92,7 +92,7 @@ type removal struct {
 	target   digest.Digest
 	moves    []store.Move
 	names    []string        // familiar, that go
-	gone     []digest.Digest // targets that have no record then: the image, and what it was built upon
+	gone     []digest.Digest // targets that may have no record then: the image, and what it was built upon
 	warnings []string
 }
 
@@ -111,14 +111,11 @@ func (s *Service) finish(ctx context.Context, plan removal) (Removed, error) {
 		done.Removals = append(done.Removals, Removal{Untagged: name})
 		s.emit(Event{Action: ActionUntag, ID: string(plan.target), Name: name})
 	}
-	if len(plan.gone) == 0 {
-		return done, nil
-	}
-	gone, err := s.withoutRecords(ctx, plan.gone)
-	if err != nil {
+	gone, err := s.withoutRecords(ctx, plan.gone) // other names may have come or gone meanwhile
+	if err != nil || len(gone) == 0 {
 		return done, err
 	}
-	for _, d := range gone { // another name may have come meanwhile
+	for _, d := range gone {
 		done.Removals = append(done.Removals, Removal{Deleted: d})
 		s.emit(Event{Action: ActionDelete, ID: string(d), Name: string(d)})
 	}

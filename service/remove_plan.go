@@ -123,6 +123,7 @@ func (v *view) planGoing(all All, going []store.Record, opts RemoveOptions) (rem
 		for _, rec := range going {
 			plan.add(rec, false)
 		}
+		plan.gone = []digest.Digest{target.Digest} // should the others go at the same time
 		return plan, nil
 	}
 	built, stays, err := v.builtWithout(target, map[digest.Digest]bool{})

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -204,5 +205,30 @@ func (w *removeWorld) wantContent(t *testing.T) {
 	})
 	if err != nil || !maps.Equal(got, want) {
 		t.Errorf("%d blobs, %v; want those %d of the records", len(got), err, len(want))
+	}
+}
+
+// TestRemoveBothNames shows that an image is collected, and told to be deleted, also when
+// its two names are removed at the same time.
+func TestRemoveBothNames(t *testing.T) {
+	t.Parallel()
+	w := newRemoveWorld(t)
+	for range 20 {
+		w.before(t, "x:1=A x:2=A")
+		var both sync.WaitGroup
+		var done [2]service.Removed
+		for i := range done {
+			both.Go(func() {
+				var err error
+				if done[i], err = w.Remove(t.Context(), fmt.Sprintf("x:%d", i+1), service.RemoveOptions{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+		if said := w.said(slices.Concat(done[0].Removals, done[1].Removals)); !strings.Contains(said, "!A") {
+			t.Errorf("removed %s; want !A too", said)
+		}
+		w.wantContent(t)
 	}
 }
