@@ -88,14 +88,18 @@ func isAlgorithm(s string) bool {
 func isAlgorithmSeparator(c rune) bool { return strings.ContainsRune("+._-", c) }
 
 // isHex reports whether all bytes of s are lower-case hex characters. It is asked of every
-// digest that is looked up.
+// digest that is looked up, and so has no branches to be taken wrongly.
 func isHex(s string) bool {
+	good := byte(1)
 	for i := range len(s) {
-		if c := s[i]; c-'0' > 9 && c-'a' > 5 {
-			return false
-		}
+		good &= lowerHex[s[i]]
 	}
-	return true
+	return good == 1
+}
+
+var lowerHex = [256]byte{
+	'0': 1, '1': 1, '2': 1, '3': 1, '4': 1, '5': 1, '6': 1, '7': 1, '8': 1, '9': 1,
+	'a': 1, 'b': 1, 'c': 1, 'd': 1, 'e': 1, 'f': 1,
 }
 
 // isEncoded reports whether c may stand behind the colon of any digest.

@@ -59,27 +59,25 @@ func EncodeDigest(b []byte, d digest.Digest) (_ []byte, ok bool) {
 			continue
 		}
 		b = append(b, byte(i))
-		for text := d[len(a.name)+1:]; len(text) > 0; text = text[2:] {
-			high, low := nibble(text[0]), nibble(text[1])
-			if high|low > 15 {
-				return b, false
-			}
-			b = append(b, high<<4|low)
+		text, good := d[len(a.name)+1:], byte(isNibble)
+		for i := 0; i+1 < len(text); i += 2 {
+			high, low := nibbles[text[i]], nibbles[text[i+1]]
+			good &= high & low
+			b = append(b, high<<4|low&0x0f)
 		}
-		return b, true
+		return b, good != 0
 	}
 	return b, false
 }
 
-// nibble returns the value of a lower-case hex character, or more than 15.
-func nibble(c byte) byte {
-	switch {
-	case c-'0' <= 9:
-		return c - '0'
-	case c-'a' <= 5:
-		return c - 'a' + 10
-	}
-	return 0xff
+// isNibble marks the values of lower-case hex characters. Digests are looked up by the ten
+// thousand, and a table has no branches to be taken wrongly.
+const isNibble = 0x10
+
+var nibbles = [256]byte{
+	'0': isNibble, '1': isNibble | 1, '2': isNibble | 2, '3': isNibble | 3, '4': isNibble | 4,
+	'5': isNibble | 5, '6': isNibble | 6, '7': isNibble | 7, '8': isNibble | 8, '9': isNibble | 9,
+	'a': isNibble | 10, 'b': isNibble | 11, 'c': isNibble | 12, 'd': isNibble | 13, 'e': isNibble | 14, 'f': isNibble | 15,
 }
 
 // DigestLen returns how long the digest is that b begins with; 0 for its absence, and for
