@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -126,13 +125,6 @@ func (s *Service) push(ctx context.Context, dst transport.Destination, reference
 	return p, err
 }
 
-// Document finds the list or manifest that a reference means, as Resolve does: for a
-// config it is the manifest that has it.
-func (s *Service) Document(ctx context.Context, reference string) (ocispec.Descriptor, error) {
-	p, err := s.pushSubject(ctx, reference)
-	return p.image, err
-}
-
 // pushSubject is what is to be pushed.
 type pushSubject struct {
 	record   store.Record
@@ -163,8 +155,8 @@ func (s *Service) pushSource(ctx context.Context, reference string) (pushSubject
 	}
 	var name local.Reference
 	if !p.record.Dangling() {
-		if name.Name, err = ref.Parse(p.record.Name); err != nil {
-			return p, nil, err
+		if name.Name, err = ref.Parse(p.record.Name); err != nil { // then no names are beside it
+			s.opts.Logger.WarnContext(ctx, "the name of a record cannot be parsed", "error", err)
 		}
 	}
 	src, err := local.SourceOf(ctx, p.image, name, local.Options{Store: s.store, Limits: s.opts.Limits, Logger: s.opts.Logger})
@@ -176,26 +168,6 @@ func (s *Service) pushSource(ctx context.Context, reference string) (pushSubject
 		return p, nil, err
 	}
 	return p, src, nil
-}
-
-// documentOf returns the list or manifest that a reference means: for a config the
-// manifest that it was first met in.
-func (v *view) documentOf(r Resolution) (ocispec.Descriptor, error) {
-	if r.Digest == r.Record.Target.Digest {
-		return r.Record.Target, nil
-	}
-	g, err := v.graph(r.Record.Target)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	n := g.find(r.Digest)
-	if n != nil && r.Matched == ByConfig {
-		n = n.parent
-	}
-	if n == nil || !n.present {
-		return ocispec.Descriptor{}, fmt.Errorf("%s is part of %s and not here: %w", r.Digest, Familiar(r.Record), errdefs.ErrNotFound)
-	}
-	return n.desc, nil
 }
 
 // pushed notes what a copy to the destination has done.

@@ -87,7 +87,7 @@ func pushCases() map[string]pushCase {
 		},
 		"one manifest by its digest":  {ref: "linux/arm64", part: service.PushedWhole, platforms: []string{"linux/arm64"}},
 		"what there is not":           {ref: "missing:1", err: errdefs.ErrNotFound, text: "No such image"},
-		"a manifest that is not here": {here: []string{"linux/amd64"}, ref: "linux/arm64", err: errdefs.ErrNotFound, text: "not here"},
+		"a manifest that is not here": {here: []string{"linux/amd64"}, ref: "linux/arm64", err: errdefs.ErrNotFound, text: "is not in the store"},
 		"a manifest that is not whole": {
 			here: []string{"linux/amd64"}, broken: []string{"linux/arm64"}, ref: "linux/arm64", err: errdefs.ErrUnavailable, text: "is not here as a whole",
 		},

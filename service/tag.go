@@ -84,7 +84,7 @@ func (v *view) planTag(reference string, to ref.Reference) (Tagged, store.Move, 
 	if err != nil {
 		return Tagged{}, store.Move{}, err
 	}
-	target, err := v.meant(r)
+	target, err := v.nameable(r)
 	if err != nil {
 		return Tagged{}, store.Move{}, err
 	}
@@ -101,24 +101,13 @@ func (v *view) planTag(reference string, to ref.Reference) (Tagged, store.Move, 
 	return done, move, nil
 }
 
-// meant returns the list or manifest that a reference means: for a config the manifest
-// that has it.
-func (v *view) meant(r Resolution) (ocispec.Descriptor, error) {
-	if r.Digest == r.Record.Target.Digest {
-		return r.Record.Target, nil
+// nameable returns what a reference means as a record has it: what a list says of one of
+// its entries need not be so.
+func (v *view) nameable(r Resolution) (ocispec.Descriptor, error) {
+	desc, err := v.documentOf(r)
+	if err != nil || desc.Digest == r.Record.Target.Digest {
+		return desc, err
 	}
-	g, err := v.graph(r.Record.Target)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	for _, n := range g.nodes {
-		if n.facts == nil || n.desc.Digest != r.Digest && n.facts.Config != r.Digest {
-			continue
-		}
-		if n.desc.Digest == r.Digest && r.Matched == ByConfig {
-			continue // the config itself
-		}
-		return ocispec.Descriptor{MediaType: n.facts.MediaType, Digest: n.desc.Digest, Size: n.facts.Size}, nil
-	}
-	return ocispec.Descriptor{}, fmt.Errorf("%s in %s is not in the store: %w", r.Digest, Familiar(r.Record), errdefs.ErrNotFound)
+	facts, err := v.Facts(desc.Digest)
+	return ocispec.Descriptor{MediaType: facts.MediaType, Digest: desc.Digest, Size: facts.Size}, err
 }
