@@ -12,6 +12,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/ocilayout"
+	"github.com/dhowhq/dhow/internal/tarindex"
 )
 
 // agreement is what it takes to compare manifest.json with index.json.
@@ -19,15 +20,19 @@ type agreement struct {
 	r       *Reader
 	entries []ocispec.Descriptor // of index.json
 	named   map[string][]int     // which of them have a name
-	// reaches are the entries from which an image can be reached, by the digest of its
-	// config.
-	reaches map[digest.Digest][]reached
+	images  map[digest.Digest]*reached
+	// byConfig are the images that have a config of that digest.
+	byConfig map[digest.Digest][]*reached
+	// digests are those that an entry of the archive has as a config, by the algorithms
+	// that configs are known by here.
+	digests    map[tarindex.Member][]digest.Digest
+	algorithms []digest.Algorithm
 }
 
-// reached is an image behind an entry.
+// reached is an image that can be reached from index.json.
 type reached struct {
-	entry    int
 	manifest *image.Manifest
+	entries  []int
 }
 
 // agree checks that what manifest.json says, if it is there, index.json says as well: each of
@@ -43,7 +48,10 @@ func (r *Reader) agree(ctx context.Context, list *image.List) (*image.List, []oc
 	if err != nil {
 		return nil, nil, err
 	}
-	a := &agreement{r: r, entries: list.Instances(), named: map[string][]int{}, reaches: map[digest.Digest][]reached{}}
+	a := &agreement{
+		r: r, entries: list.Instances(), named: map[string][]int{}, images: map[digest.Digest]*reached{},
+		byConfig: map[digest.Digest][]*reached{}, digests: map[tarindex.Member][]digest.Digest{},
+	}
 	for i, e := range a.entries {
 		name := dockerName(e)
 		a.named[name] = append(a.named[name], i)
@@ -53,7 +61,7 @@ func (r *Reader) agree(ctx context.Context, list *image.List) (*image.List, []oc
 	}
 	var roots, named []ocispec.Descriptor
 	for i, item := range items {
-		root, more, err := a.item(item)
+		root, more, err := a.item(ctx, item)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s and %s disagree about image %d of the former: %w", manifestFile, ocispec.ImageIndexFile, i, err)
 		}
@@ -71,66 +79,66 @@ func (a *agreement) walk(ctx context.Context) error {
 		},
 		Limits:  a.r.opts.Limits,
 		Missing: func(*image.Node, error) error { return nil }, // an archive need not have all instances
-		Budget:  image.NewBudget(image.Limits{GraphNodes: 10 * a.r.opts.Limits.GraphNodes, GraphBytes: 4 * a.r.opts.Limits.GraphBytes}),
+		Budget:  image.NewBudget(image.Limits{GraphNodes: 10 * a.r.opts.Limits.GraphNodes, GraphBytes: a.r.opts.Limits.GraphBytes}),
 	}
-	seen := map[digest.Digest][]reached{}
+	below := map[digest.Digest][]*reached{} // an entry
 	for i, e := range a.entries {
 		if !image.IsDocument(e.MediaType) {
 			continue
 		}
-		if found, ok := seen[e.Digest]; ok { // under another name
-			for _, f := range found {
-				a.add(i, f.manifest)
+		images, known := below[e.Digest]
+		if !known {
+			graph, err := walker.Walk(ctx, e)
+			if err != nil && !errdefs.IsNotFound(err) {
+				return err
 			}
-			continue
-		}
-		graph, err := walker.Walk(ctx, e)
-		if errdefs.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, n := range graph.Nodes() {
-			if m, ok := n.Doc.(*image.Manifest); ok && m.IsImage() {
-				a.add(i, m)
-				seen[e.Digest] = append(seen[e.Digest], reached{i, m})
+			if err == nil {
+				images = a.imagesIn(graph)
 			}
+			below[e.Digest] = images
+		}
+		for _, im := range images {
+			im.entries = append(im.entries, i)
 		}
 	}
 	return nil
 }
 
-func (a *agreement) add(entry int, m *image.Manifest) {
-	config := m.Config().Digest
-	a.reaches[config] = append(a.reaches[config], reached{entry, m})
+// imagesIn returns the images of a graph.
+func (a *agreement) imagesIn(graph *image.Graph) (images []*reached) {
+	for _, n := range graph.Nodes() {
+		m, ok := n.Doc.(*image.Manifest)
+		if !ok || !m.IsImage() {
+			continue
+		}
+		im := a.images[n.Desc.Digest]
+		if im == nil {
+			im = &reached{manifest: m}
+			config := m.Config().Digest
+			a.images[n.Desc.Digest] = im
+			a.byConfig[config] = append(a.byConfig[config], im)
+			if alg := config.Algorithm(); !slices.Contains(a.algorithms, alg) {
+				a.algorithms = append(a.algorithms, alg)
+			}
+		}
+		images = append(images, im)
+	}
+	return images
 }
 
 // item returns the entry that has an image of manifest.json, and an entry for each of its
 // names that index.json does not have.
-func (a *agreement) item(item manifestItem) (root ocispec.Descriptor, named []ocispec.Descriptor, err error) {
-	data, err := a.r.tar.Bytes(item.Config, a.r.opts.Limits.ConfigBytes)
+func (a *agreement) item(ctx context.Context, item manifestItem) (root ocispec.Descriptor, named []ocispec.Descriptor, err error) {
+	im, err := a.find(ctx, item)
 	if err != nil {
-		return root, nil, entryError(err)
+		return root, nil, err
 	}
-	var entries []int
-	for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {
-		for _, f := range a.reaches[alg.FromBytes(data)] {
-			same, err := a.sameLayers(item, f.manifest)
-			if err != nil {
-				return root, nil, err
-			}
-			if same {
-				entries = append(entries, f.entry)
-			}
-		}
-	}
-	if len(entries) == 0 {
-		return root, nil, fmt.Errorf("the latter has no image with the config %q and its layers: %w", item.Config, errdefs.ErrInvalidArgument)
-	}
-	root = a.entries[entries[0]]
+	root = a.entries[im.entries[0]]
 	for i, name := range item.RepoTags {
-		at := slices.IndexFunc(a.named[name], func(entry int) bool { return slices.Contains(entries, entry) })
+		at := slices.IndexFunc(a.named[name], func(entry int) bool {
+			_, ok := slices.BinarySearch(im.entries, entry)
+			return ok
+		})
 		switch {
 		case at >= 0 && i == 0:
 			root = a.entries[a.named[name][at]]
@@ -148,6 +156,45 @@ func (a *agreement) item(item manifestItem) (root ocispec.Descriptor, named []oc
 		}
 	}
 	return root, named, nil
+}
+
+// find returns the image that an item of manifest.json is.
+func (a *agreement) find(ctx context.Context, item manifestItem) (*reached, error) {
+	digests, err := a.digestsOf(ctx, item.Config)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range digests {
+		for _, im := range a.byConfig[d] {
+			same, err := a.sameLayers(item, im.manifest)
+			if same || err != nil {
+				return im, err
+			}
+		}
+	}
+	return nil, fmt.Errorf("the latter has no image with the config %q and its layers: %w", item.Config, errdefs.ErrInvalidArgument)
+}
+
+// digestsOf returns the digests that a config may be known by.
+func (a *agreement) digestsOf(ctx context.Context, name string) ([]digest.Digest, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m, err := a.r.tar.Lookup(name)
+	if err != nil {
+		return nil, entryError(err)
+	}
+	if known, ok := a.digests[m]; ok {
+		return known, nil
+	}
+	data, err := a.r.tar.Bytes(name, a.r.opts.Limits.ConfigBytes)
+	if err != nil {
+		return nil, err
+	}
+	for _, alg := range a.algorithms {
+		a.digests[m] = append(a.digests[m], alg.FromBytes(data))
+	}
+	return a.digests[m], nil
 }
 
 // sameLayers reports whether the layers of an image of manifest.json are the very entries of

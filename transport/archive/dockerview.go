@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -38,10 +39,10 @@ func newDockerView(r *Reader) (*dockerView, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &dockerView{file: manifestFile}
+	v, m := &dockerView{file: manifestFile}, newMaker(r)
 	for i, item := range items {
 		v.add(item.RepoTags, func(ctx context.Context) (*madeImage, error) {
-			im, err := r.makeImage(ctx, item)
+			im, err := m.image(ctx, item)
 			if err != nil {
 				return nil, fmt.Errorf("image %d of %s: %w", i, manifestFile, err)
 			}
@@ -144,8 +145,8 @@ type dockerImage struct {
 type madeImage struct {
 	r         *Reader
 	desc      ocispec.Descriptor
-	documents map[digest.Digest][]byte          // the manifest and the config
-	layers    map[digest.Digest]tarindex.Member // by the digests that the manifest has
+	documents map[digest.Digest][]byte          // the manifest, and what else was made
+	members   map[digest.Digest]tarindex.Member // the layers, and the config if it was not made
 }
 
 func (im *madeImage) root() ocispec.Descriptor { return im.desc }
@@ -153,8 +154,8 @@ func (im *madeImage) root() ocispec.Descriptor { return im.desc }
 func (im *madeImage) open(desc ocispec.Descriptor) (*io.SectionReader, error) {
 	var section *io.SectionReader
 	if data, ok := im.documents[desc.Digest]; ok {
-		section = io.NewSectionReader(strings.NewReader(string(data)), 0, int64(len(data)))
-	} else if m, ok := im.layers[desc.Digest]; ok {
+		section = io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data)))
+	} else if m, ok := im.members[desc.Digest]; ok {
 		section = im.r.tar.Open(m)
 	} else {
 		return nil, missing(desc.Digest)

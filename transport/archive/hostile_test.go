@@ -3,9 +3,11 @@ package archive
 import (
 	"archive/tar"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -234,5 +236,64 @@ func TestNamesThatTwoHave(t *testing.T) {
 	images := imagesOf(t, r)
 	if !slices.Equal(images[0].Names, []string{"docker.io/library/a:latest"}) || !slices.Equal(images[1].Names, []string{"docker.io/library/nginx:latest"}) {
 		t.Errorf("B70 the last one wins: %q and %q", images[0].Names, images[1].Names)
+	}
+}
+
+// TestArchivesThatRepeatThemselves have few bytes, and refer to them very often: that must cost
+// neither time nor memory.
+func TestArchivesThatRepeatThemselves(t *testing.T) {
+	t.Parallel()
+	s := newSaved(t, "one")
+	s.config += strings.Repeat(" ", 4<<20)
+	packed := string(gzipped(t, []byte(s.layers[0])))
+	big := string(gzipped(t, make([]byte, 8<<20)))
+	item := `{"Config":"c","RepoTags":null,"Layers":["0","1"]}`
+	items := "[" + strings.Repeat(item+",", 9_999) + item + "]"
+	shared := []member{{name: "c", data: s.config}, {name: "0", data: packed}, {name: "1", data: s.layers[1]}, {name: "manifest.json", data: items}}
+
+	manifest, entry := s.manifest(t), ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest}
+	entry.Digest, entry.Size = digest.FromString(manifest), int64(len(manifest))
+	both := []member{
+		{name: "oci-layout", data: ocilayout.Marker}, blobMember(manifest), blobMember(s.config), blobMember(s.layers[0]), blobMember(s.layers[1]),
+		indexMember(t, slices.Repeat([]ocispec.Descriptor{entry}, 10_000)...),
+		{name: "c", kind: tar.TypeSymlink, link: "blobs/sha256/" + s.id().Encoded()},
+		{name: "0", kind: tar.TypeSymlink, link: "blobs/sha256/" + s.diffIDs[0].Encoded()}, {name: "1", kind: tar.TypeSymlink, link: "blobs/sha256/" + s.diffIDs[1].Encoded()},
+		{name: "manifest.json", data: items},
+	}
+
+	var tags []string
+	var chain []member
+	for i := range 1000 {
+		id, parent := digest.FromString(fmt.Sprint(i)).Encoded(), digest.FromString(fmt.Sprint(i-1)).Encoded()
+		config := `{"parent":"` + parent + `"}`
+		if i == 0 {
+			config = "{}"
+		}
+		chain = append(chain, member{name: id + "/json", data: config}, member{name: id + "/layer.tar", kind: tar.TypeLink, link: "big"})
+		tags = append(tags, fmt.Sprintf(`"t%d":%q`, i, id))
+	}
+	chain = append(chain, member{name: "big", data: big}, member{name: "repositories", data: `{"a":{` + strings.Join(tags, ",") + `}}`})
+	for name, tc := range map[string]struct {
+		members []member
+		kind    error
+	}{
+		"10,000 images that are one":                            {shared, nil},
+		"10,000 of them, and 10,000 entries of index.json":      {both, nil},
+		"1,000 images of up to 1,000 layers, all of them equal": {chain, errdefs.ErrResourceExhausted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := pack(t, tc.members...)
+			began := time.Now()
+			r, err := reader(t, data, Docker, Options{})
+			if err == nil {
+				_, err = r.Images(t.Context())
+			}
+			if took := time.Since(began); !isKind(err, tc.kind) || took > 20*time.Second {
+				t.Errorf("%v after %v; want %v soon", err, took, tc.kind)
+			} else {
+				t.Logf("%d bytes: %v", len(data), took)
+			}
+		})
 	}
 }

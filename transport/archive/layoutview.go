@@ -122,22 +122,30 @@ func (v *layoutView) find(ctx context.Context, name string, position int) (image
 		if position >= len(v.items) {
 			return nil, fmt.Errorf("there is no image %d, %s has %d: %w", position, manifestFile, len(v.items), errdefs.ErrNotFound)
 		}
-		return v.imageOf(v.items[position], name), nil
+		return v.imageOf(v.items[position], v.firstName(v.items[position].Digest)), nil
 	}
 	root, err := v.index.Root(ctx, name, position)
 	if err != nil {
 		return nil, err
 	}
+	if name == "" {
+		name = v.firstName(root.Digest)
+	}
 	return v.imageOf(root, name), nil
 }
 
-// imageOf returns an image that is known by that name, or else by the first that it has.
-func (v *layoutView) imageOf(root ocispec.Descriptor, name string) *layoutImage {
+// firstName returns the first full name that a root has; or none.
+func (v *layoutView) firstName(root digest.Digest) string {
 	for _, e := range v.index.Entries() {
-		if name == "" && e.Digest == root.Digest {
-			name = dockerName(e)
+		if name := dockerName(e); e.Digest == root && isFull(name) {
+			return name
 		}
 	}
+	return ""
+}
+
+// imageOf returns an image that is known by that name.
+func (v *layoutView) imageOf(root ocispec.Descriptor, name string) *layoutImage {
 	im := &layoutImage{v: v, desc: root}
 	if r, err := ref.Parse(name); err == nil && v.r.kind == Docker && isFull(name) {
 		im.repository = r.Name()

@@ -27,9 +27,10 @@ const (
 // newLegacyView finds the images of such an archive: what repositories names, or if there is
 // no such file, each layer on which no other one stands.
 func newLegacyView(ctx context.Context, r *Reader) (*dockerView, error) {
+	m := newMaker(r)
 	images, err := r.repositories()
 	if errdefs.IsNotFound(err) {
-		images, err = r.tops(ctx)
+		images, err = m.tops(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func newLegacyView(ctx context.Context, r *Reader) (*dockerView, error) {
 	v := &dockerView{file: repositoriesFile}
 	for _, im := range images {
 		v.add(im.names, func(ctx context.Context) (*madeImage, error) {
-			made, err := r.makeLegacy(ctx, im.id)
+			made, err := m.legacyImage(ctx, im.id)
 			if err != nil {
 				return nil, fmt.Errorf("image %s: %w", im.id, err)
 			}
@@ -113,10 +114,10 @@ func checkLegacyID(id string) error {
 }
 
 // tops returns the layers on which no other one stands, in the order of the archive.
-func (r *Reader) tops(ctx context.Context) ([]legacyImage, error) {
+func (m *maker) tops(ctx context.Context) ([]legacyImage, error) {
 	var ids []string
 	below := map[string]bool{}
-	for _, name := range r.tar.Files() {
+	for _, name := range m.r.tar.Files() {
 		id, file := path.Split(name)
 		id = strings.TrimSuffix(id, "/")
 		if file != legacyJSON || checkLegacyID(id) != nil {
@@ -125,7 +126,7 @@ func (r *Reader) tops(ctx context.Context) ([]legacyImage, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		c, err := r.legacyConfig(id)
+		c, err := m.legacyConfig(id)
 		if err != nil {
 			return nil, err
 		}
@@ -141,16 +142,19 @@ func (r *Reader) tops(ctx context.Context) ([]legacyImage, error) {
 	return images, nil
 }
 
-// makeLegacy makes the config and the manifest of an image.
-func (r *Reader) makeLegacy(ctx context.Context, id string) (*madeImage, error) {
+// legacyImage makes the config and the manifest of an image.
+func (m *maker) legacyImage(ctx context.Context, id string) (*madeImage, error) {
 	var chain []*legacyConfig // from the top down
 	seen := map[string]bool{}
 	for at := id; at != ""; {
-		if seen[at] || len(chain) == r.opts.Limits.Descriptors {
-			return nil, fmt.Errorf("layer %s stands on itself, or on more than %d layers: %w", at, r.opts.Limits.Descriptors, errdefs.ErrInvalidArgument)
+		if seen[at] || len(chain) == m.r.opts.Limits.Descriptors {
+			return nil, fmt.Errorf("layer %s stands on itself, or on more than %d layers: %w", at, m.r.opts.Limits.Descriptors, errdefs.ErrInvalidArgument)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 		seen[at] = true
-		c, err := r.legacyConfig(at)
+		c, err := m.legacyConfig(at)
 		if err != nil {
 			return nil, err
 		}
@@ -160,25 +164,26 @@ func (r *Reader) makeLegacy(ctx context.Context, id string) (*madeImage, error) 
 	var diffIDs []digest.Digest
 	var history []legacyHistory
 	for _, c := range slices.Backward(chain) {
-		m, err := r.tar.Lookup(c.id + "/" + legacyLayer)
+		member, err := m.r.tar.Lookup(c.id + "/" + legacyLayer)
 		if err != nil {
 			return nil, entryError(err)
 		}
-		l, err := r.layerOf(ctx, m, "")
+		l, err := m.layer(ctx, member, "")
 		if err != nil {
 			return nil, fmt.Errorf("layer %s: %w", c.id, err)
 		}
 		layers, diffIDs, history = append(layers, l), append(diffIDs, l.diffID), append(history, c.history)
 	}
-	config, err := chain[0].wholeConfig(diffIDs, history)
+	data, err := chain[0].wholeConfig(diffIDs, history)
 	if err != nil {
 		return nil, err
 	}
-	decoded, err := image.DecodeConfig(config, r.opts.Limits)
+	config, err := configOf(data, m.r.opts.Limits)
 	if err != nil {
 		return nil, fmt.Errorf("the config that was made of %s: %w", id, err)
 	}
-	return r.makeManifest(config, decoded.Platform, layers)
+	config.data = data
+	return m.manifest(config, layers)
 }
 
 // legacyConfig is the JSON of a layer.
@@ -196,15 +201,23 @@ type legacyHistory struct {
 	Comment   string `json:"comment,omitempty"`
 }
 
-// legacyConfig reads the JSON of a layer.
-func (r *Reader) legacyConfig(id string) (*legacyConfig, error) {
+// legacyConfig returns the JSON of a layer.
+func (m *maker) legacyConfig(id string) (*legacyConfig, error) {
+	return cached(m, m.legacy, id, func() (*legacyConfig, error) { return m.readLegacyConfig(id) })
+}
+
+func (m *maker) readLegacyConfig(id string) (*legacyConfig, error) {
 	name := id + "/" + legacyJSON
-	data, err := r.tar.Bytes(name, r.opts.Limits.ConfigBytes)
+	lim := m.r.opts.Limits
+	data, err := m.r.tar.Bytes(name, lim.ConfigBytes)
 	if err != nil {
 		return nil, entryError(err)
 	}
+	if err := m.budget.Take(0, int64(len(data))); err != nil {
+		return nil, err
+	}
 	c := &legacyConfig{id: id, members: map[string]json.RawMessage{}}
-	if err := c.decode(data, strictjson.Limits{Bytes: r.opts.Limits.ConfigBytes, Depth: r.opts.Limits.JSONDepth}); err != nil {
+	if err := c.decode(data, strictjson.Limits{Bytes: lim.ConfigBytes, Depth: lim.JSONDepth}); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", strictjson.Quote(name), err)
 	}
 	if c.parent != "" {

@@ -30,8 +30,8 @@ func docker16(tb testing.TB, s saved) []member {
 	return append(all, member{name: "repositories", data: fmt.Sprintf(`{"busybox":{"1":"%[1]s","one":"%[1]s"},"example.com/base":{"latest":"%[2]s"}}`, lot(1), lot(0))})
 }
 
-// configOf returns the config of an image.
-func configOf(tb testing.TB, im Image) string {
+// configIn returns the config of an image.
+func configIn(tb testing.TB, im Image) string {
 	tb.Helper()
 	src := im.Source()
 	for _, n := range graph(tb, src) {
@@ -61,7 +61,7 @@ func TestArchivesOfDocker16(t *testing.T) {
 	}
 	want := fmt.Sprintf(`{"architecture":"amd64","author":"a","config":{"Cmd":["/one"]},"container":"01","container_config":{"Hostname":"x","Cmd":["/bin/sh","-c","#(nop) ADD \u003c1\u003e"]},`+
 		`"created":"2015-02-01T00:00:00.5Z","docker_version":"1.9.1","history":[%s,%s],"os":"linux","rootfs":{"type":"layers","diff_ids":["%s","%s"]}}`, history(0), history(1), s.diffIDs[0], s.diffIDs[1])
-	if got := configOf(t, images[0]); got != want {
+	if got := configIn(t, images[0]); got != want {
 		t.Errorf("config:\n%s\nwant:\n%s", got, want)
 	}
 	if nodes := graph(t, images[0].Source()); len(nodes) != 4 || nodes[2].Desc.Digest != s.diffIDs[0] || nodes[3].Desc.Digest != s.diffIDs[1] {
@@ -73,7 +73,7 @@ func TestArchivesOfDocker16(t *testing.T) {
 
 	withoutNames := slices.DeleteFunc(docker16(t, s), func(m member) bool { return m.name == "repositories" })
 	images = imagesOf(t, mustRead(t, pack(t, withoutNames...), Docker))
-	if len(images) != 1 || len(images[0].Names) > 0 || configOf(t, images[0]) != want {
+	if len(images) != 1 || len(images[0].Names) > 0 || configIn(t, images[0]) != want {
 		t.Errorf("saved by its ID: %+v", images)
 	}
 }

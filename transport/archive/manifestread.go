@@ -34,16 +34,20 @@ func (r *Reader) readManifest() ([]manifestItem, error) {
 // decodeManifest decodes manifest.json. There must be an image in it.
 func decodeManifest(data []byte, lim image.Limits) ([]manifestItem, error) {
 	var items []manifestItem
+	layers, most := 0, lim.WithDefaults()
 	err := strictjson.Read(data, strictjson.Limits{Bytes: maxManifestBytes, Depth: lim.JSONDepth}, func(r *strictjson.Reader) error {
 		if r.Kind() == strictjson.Null {
 			return r.Errorf(errdefs.ErrInvalidArgument, "null in the place of a list of images")
 		}
 		return r.Array(func(i int) error {
-			if i == lim.WithDefaults().Descriptors {
+			if i == most.Descriptors {
 				return r.Errorf(errdefs.ErrResourceExhausted, "more than %d images", i)
 			}
-			item, err := decodeItem(r, lim)
-			items = append(items, item)
+			item, err := decodeItem(r, most)
+			items, layers = append(items, item), layers+len(item.Layers)
+			if err == nil && layers > most.GraphNodes {
+				err = r.Errorf(errdefs.ErrResourceExhausted, "the images have more than %d layers together", most.GraphNodes)
+			}
 			return err
 		})
 	})
@@ -77,7 +81,7 @@ func decodeItem(r *strictjson.Reader, lim image.Limits) (item manifestItem, err 
 func stringsOf(r *strictjson.Reader, lim image.Limits, change func(s string) (string, error)) ([]string, error) {
 	all := []string{}
 	err := r.Array(func(i int) error {
-		if i == lim.WithDefaults().Descriptors {
+		if i == lim.Descriptors {
 			return r.Errorf(errdefs.ErrResourceExhausted, "more than %d elements", i)
 		}
 		s, err := r.String()

@@ -11,7 +11,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/dhowhq/dhow/internal/durable"
 	"github.com/dhowhq/dhow/internal/once"
 	"github.com/dhowhq/dhow/internal/tarindex"
 )
@@ -25,7 +24,6 @@ type Reader struct {
 	in   *input
 	tar  *tarindex.Index
 	view view
-	pump durable.Pump
 }
 
 // Image is one image of an archive.
