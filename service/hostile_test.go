@@ -53,3 +53,27 @@ func TestManifestsAsLayers(t *testing.T) {
 		t.Error("Prune:", err)
 	}
 }
+
+// TestManifestOfTwoPlatforms shows that a manifest which its list has for two platforms is
+// found by each of them.
+func TestManifestOfTwoPlatforms(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, service.Options{})
+	var entries []ocispec.Descriptor
+	for _, of := range []string{"linux/amd64", "linux/riscv64"} {
+		p := parsePlatform(t, of)
+		entry := f.manifest("both")
+		entry.Platform = &p
+		entries = append(entries, entry)
+	}
+	root := f.src.Index(append(entries, f.image(t, "linux/arm64", "other"))...)
+	f.put(t, root, "both:1")
+	second := entries[1].Platform
+	if desc, err := f.Manifest(t.Context(), "both:1", second); err != nil || desc.Platform.Architecture != second.Architecture {
+		t.Errorf("Manifest: %+v, %v; want the entry for riscv64", desc, err)
+	}
+	opts := service.RemoveOptions{Force: true, Platforms: []ocispec.Platform{*second}}
+	if _, err := f.Remove(t.Context(), "both:1", opts); err != nil || f.has(t, entries[1].Digest) {
+		t.Errorf("Remove: %v; want that the manifest is gone", err)
+	}
+}

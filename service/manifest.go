@@ -77,20 +77,23 @@ func (sub *subject) anyPresent() bool {
 
 // manifestOf chooses among the entries of a list whose blobs are there.
 func (v *view) manifestOf(sub *subject, asked *ocispec.Platform) (ocispec.Descriptor, error) {
-	var entries []ocispec.Descriptor
+	var entries, as []ocispec.Descriptor // as their lists have them, with the platforms that count
+	add := func(desc ocispec.Descriptor, p *ocispec.Platform) {
+		entries = append(entries, desc)
+		desc.Platform = p
+		as = append(as, desc)
+	}
 	for i := range sub.instances {
 		if inst := &sub.instances[i]; inst.Presence != Absent {
-			entry := inst.Descriptor
-			entry.Platform = inst.Platform
-			entries = append(entries, entry)
+			add(inst.Descriptor, inst.Platform)
 		}
 	}
 	for _, n := range sub.graph.nodes {
 		if n.role == image.RoleOpaque && n.present {
-			entries = append(entries, n.desc)
+			add(n.desc, n.desc.Platform)
 		}
 	}
-	chosen, err := platform.Select(platform.Manifest, asked, entries, platform.Options{Host: v.s.opts.Host})
+	chosen, err := platform.Select(platform.Manifest, asked, as, platform.Options{Host: v.s.opts.Host})
 	if errdefs.IsNotFound(err) {
 		return ocispec.Descriptor{}, fmt.Errorf("failed to find manifest: %w", sub.unserved(asked, nil))
 	}
@@ -101,11 +104,6 @@ func (v *view) manifestOf(sub *subject, asked *ocispec.Platform) (ocispec.Descri
 	if !image.IsManifest(entry.MediaType) {
 		return ocispec.Descriptor{}, fmt.Errorf("image %.256q: %s: manifest has incorrect mediatype: %.256s: %w",
 			sub.text, entry.Digest, entry.MediaType, errdefs.ErrNotFound)
-	}
-	for i := range sub.instances {
-		if inst := &sub.instances[i]; inst.Descriptor.Digest == entry.Digest {
-			return inst.Descriptor, nil
-		}
 	}
 	return entry, nil
 }

@@ -104,15 +104,13 @@ func (v *view) planPlatforms(reference string, asked []ocispec.Platform) (All, [
 func (g *graph) platformParts(asked ocispec.Platform) ([]*node, error) {
 	var nodes []*node
 	var descs []ocispec.Descriptor
-	for _, n := range g.nodes {
-		if n.role != image.RoleManifest || n.facts == nil || n.facts.Config == "" {
+	for _, inst := range g.below(g.nodes[0]) {
+		if inst.Kind != KindImage || inst.Presence == Absent {
 			continue
 		}
-		desc := n.desc
-		if desc.Platform == nil {
-			desc.Platform = n.facts.Platform
-		}
-		nodes, descs = append(nodes, n), append(descs, desc)
+		desc := inst.Descriptor
+		desc.Platform = inst.Platform
+		nodes, descs = append(nodes, g.find(desc.Digest)), append(descs, desc)
 	}
 	best, err := platform.Select(platform.Get, &asked, descs, platform.Options{})
 	if err != nil {
