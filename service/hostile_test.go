@@ -2,9 +2,12 @@ package service_test
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -75,5 +78,25 @@ func TestManifestOfTwoPlatforms(t *testing.T) {
 	opts := service.RemoveOptions{Force: true, Platforms: []ocispec.Platform{*second}}
 	if _, err := f.Remove(t.Context(), "both:1", opts); err != nil || f.has(t, entries[1].Digest) {
 		t.Errorf("Remove: %v; want that the manifest is gone", err)
+	}
+}
+
+// TestSizesThatOverflow shows that sizes which a manifest says of layers that are not there
+// do not add up to a small one.
+func TestSizesThatOverflow(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, service.Options{})
+	var layers []ocispec.Descriptor
+	for _, hex := range []string{"a", "b"} {
+		layers = append(layers, ocispec.Descriptor{
+			MediaType: ocispec.MediaTypeImageLayer, Digest: digest.Digest("sha256:" + strings.Repeat(hex, 64)), Size: math.MaxInt64,
+		})
+	}
+	f.put(t, f.src.Index(f.manifest("large", layers...)), "large:1")
+	if size, err := f.Size(t.Context(), "large:1", nil); err != nil || size != math.MaxInt64 {
+		t.Errorf("Size: %d, %v; want the largest", size, err)
+	}
+	if all, err := f.List(t.Context(), service.ListOptions{}); err != nil || len(all) != 1 || all[0].Instances[0].Total != math.MaxInt64 {
+		t.Errorf("List: %+v, %v; want a total of the largest size", all, err)
 	}
 }

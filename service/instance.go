@@ -53,7 +53,8 @@ type Instance struct {
 	Presence Presence
 	Missing  []ocispec.Descriptor
 	// Content is the size of what is there of manifest, config and layers, each once,
-	// in bytes; Total is that of all of them, as far as it is known.
+	// in bytes; Total is that of all of them, as far as it is known, and at most the
+	// largest int64: what is not there has the size that is said of it.
 	Content, Total int64
 
 	// own is what the config says of the platform, if it is there.
@@ -151,7 +152,7 @@ func (g *graph) inside(n *node, inst *Instance) {
 		} else if !elsewhere(e.Desc) {
 			inst.Missing = append(inst.Missing, e.Desc)
 		}
-		inst.Total += max(size, 0) // schema 1 does not know it
+		inst.Total = plus(inst.Total, max(size, 0)) // schema 1 does not know it
 		if e.Role == image.RoleConfig && child.facts != nil && inst.Config != "" {
 			inst.own, inst.Created = said(child.facts.Platform), child.facts.Created
 			if inst.Platform == nil {

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"math"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -45,9 +46,17 @@ func anyPresent(inst *Instance) bool { return inst.Presence != Absent }
 func (g *graph) sum(inst *Instance) int64 {
 	size := inst.Total
 	for n := g.find(inst.Descriptor.Digest).parent; n != nil; n = n.parent {
-		size += n.desc.Size
+		size = plus(size, n.desc.Size)
 	}
 	return size
+}
+
+// plus adds sizes, of which documents can say what they like, without an overflow.
+func plus(a, b int64) int64 {
+	if b > math.MaxInt64-a {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 // present returns the size of everything in a graph that is there, each blob once.
