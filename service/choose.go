@@ -124,6 +124,9 @@ func (inst *Instance) lacksConfig() bool {
 	return inst.Config == "" || slices.ContainsFunc(inst.Missing, func(d ocispec.Descriptor) bool { return d.Digest == inst.Config })
 }
 
+// hasConfig reports whether the manifest and the config of an image are there.
+func hasConfig(inst *Instance) bool { return inst.Presence != Absent && !inst.lacksConfig() }
+
 // unserved says why no instance serves: the nearest one lacks something, or there is none.
 // Clients know the words before the parenthesis.
 func (sub *subject) unserved(asked *ocispec.Platform, nearest *Instance) error {

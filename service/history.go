@@ -75,7 +75,7 @@ func (v *view) history(reference string, asked *ocispec.Platform) (History, []oc
 		return History{}, nil, err
 	}
 	r := getRule(platform.History)
-	r.serves = func(inst *Instance) bool { return inst.Presence != Absent && !inst.lacksConfig() }
+	r.serves = hasConfig
 	inst, err := v.best(sub, r, asked)
 	if err != nil {
 		return History{}, nil, err

@@ -3,11 +3,11 @@ package service
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -69,7 +69,10 @@ func (p *pruning) candidates(v *view) (plan []prunable, unread []digest.Digest, 
 			return fmt.Errorf("image %s: %w", Familiar(rec), err)
 		}
 		at[d] = -1
-		goes, config := p.goes(v, g)
+		goes, config, err := p.goes(v, g)
+		if err != nil {
+			return fmt.Errorf("image %s: %w", Familiar(rec), err)
+		}
 		if config != "" {
 			unread = append(unread, config)
 		}
@@ -91,37 +94,36 @@ func (p *pruning) candidates(v *view) (plan []prunable, unread []digest.Digest, 
 
 // goes reports whether an image is to go by what its config says, or which config has to
 // be read to know.
-func (p *pruning) goes(v *view, g *graph) (goes bool, unread digest.Digest) {
-	if p.opts.Until.IsZero() && len(p.opts.Labels) == 0 && len(p.opts.NotLabels) == 0 {
-		return true, ""
+func (p *pruning) goes(v *view, g *graph) (goes bool, unread digest.Digest, err error) {
+	byLabels := len(p.opts.Labels) > 0 || len(p.opts.NotLabels) > 0
+	if p.opts.Until.IsZero() && !byLabels {
+		return true, "", nil
 	}
-	n := v.preferred(g)
+	inst, err := v.preferred(g)
+	if err != nil {
+		return false, "", err
+	}
 	created := time.Time{}
-	if n != nil {
-		created = n.facts.Created
+	if inst != nil {
+		created = inst.Created
 	}
 	if !p.opts.Until.IsZero() && !created.Before(p.opts.Until) {
-		return false, ""
+		return false, "", nil
 	}
-	if len(p.opts.Labels) == 0 && len(p.opts.NotLabels) == 0 {
-		return true, ""
+	if !byLabels || inst == nil {
+		return !byLabels, "", nil
 	}
-	if n == nil {
-		return false, ""
-	}
-	found, known := p.configs[n.facts.Config]
+	found, known := p.configs[inst.Config]
 	if !known {
-		return false, n.facts.Config
+		return false, inst.Config, nil
 	}
-	if found == nil || slices.ContainsFunc(p.opts.NotLabels, found.have) {
-		return false, ""
-	}
-	for _, want := range p.opts.Labels {
-		if !found.have(want) {
-			return false, ""
-		}
-	}
-	return true, ""
+	return found != nil && found.pass(p.opts), "", nil
+}
+
+// pass reports whether an image with these labels is to go.
+func (l labels) pass(opts PruneOptions) bool {
+	return !slices.ContainsFunc(opts.NotLabels, l.have) &&
+		!slices.ContainsFunc(opts.Labels, func(want string) bool { return !l.have(want) })
 }
 
 // have reports whether a label, KEY or KEY=VALUE, is there.
@@ -131,51 +133,54 @@ func (l labels) have(want string) bool {
 	return there && (!exact || found == value)
 }
 
-// preferred returns the manifest with a config that is present and best serves who asks
-// for no platform; nil if there is none.
-func (v *view) preferred(g *graph) *node {
-	var nodes []*node
-	var descs []ocispec.Descriptor
-	for _, n := range g.nodes {
-		if n.role != image.RoleManifest || n.facts == nil || n.facts.Config == "" || !g.find(n.facts.Config).present {
-			continue
-		}
-		desc := n.desc
-		if desc.Platform == nil {
-			desc.Platform = n.facts.Platform
-		}
-		nodes, descs = append(nodes, n), append(descs, desc)
+// preferred returns the instance that an image is judged by: what Get returns where no
+// platform is asked for, or if nothing is complete the best of those with a config; nil if
+// there is none.
+func (v *view) preferred(g *graph) (*Instance, error) {
+	sub := &subject{graph: g, instances: v.instances(g)}
+	r := getRule(platform.Get)
+	inst, err := v.best(sub, r, nil)
+	if errdefs.IsNotFound(err) {
+		r.serves = hasConfig
+		inst, err = v.best(sub, r, nil)
 	}
-	for _, asked := range []*ocispec.Platform{v.s.opts.Host, nil} {
-		if best, err := platform.Select(platform.Get, asked, descs, platform.Options{}); err == nil {
-			return nodes[best[0]]
-		}
+	if errdefs.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // said above
 	}
-	return nil
+	return inst, err
 }
 
 // withoutParents returns the images of a plan without those upon which one was built that
 // stays.
 func (v *view) withoutParents(plan []prunable) ([]prunable, error) {
 	going := map[digest.Digest]bool{}
-	for _, im := range plan {
+	with := map[digest.Digest][]int{} // the images of a config
+	var todo []int
+	for i, im := range plan {
 		going[im.target.Digest] = true
+		todo = append(todo, i)
+		for _, config := range im.lineage.configs {
+			with[config] = append(with[config], i)
+		}
 	}
-	for again := true; again; {
-		again = false
-		for i := range plan {
-			d := plan[i].target.Digest
-			if !going[d] {
-				continue
-			}
-			stays, err := v.builtUpon(plan[i].lineage, going)
-			if err != nil {
-				return nil, err
-			}
-			if stays {
-				delete(going, d)
-				again = true
-			}
+	for ; len(todo) > 0; todo = todo[1:] {
+		im := &plan[todo[0]]
+		if !going[im.target.Digest] {
+			continue
+		}
+		if err := v.ctx.Err(); err != nil {
+			return nil, err
+		}
+		stays, err := v.builtUpon(im.lineage, going)
+		if err != nil {
+			return nil, err
+		}
+		if !stays {
+			continue
+		}
+		delete(going, im.target.Digest)
+		for _, parent := range im.lineage.parents { // which may stay then too
+			todo = append(todo, with[parent]...)
 		}
 	}
 	return slices.DeleteFunc(plan, func(im prunable) bool { return !going[im.target.Digest] }), nil
@@ -183,21 +188,17 @@ func (v *view) withoutParents(plan []prunable) ([]prunable, error) {
 
 // readLabels returns the labels of a config; nil for one that cannot be read.
 func (s *Service) readLabels(ctx context.Context, config digest.Digest) (*labels, error) {
-	r, err := s.store.Open(ctx, config, 0)
+	data, err := s.read(ctx, config, s.opts.Limits.ConfigBytes)
 	if err == nil {
-		defer r.Close()
-		var data []byte
-		if data, err = io.ReadAll(io.LimitReader(r, s.opts.Limits.ConfigBytes+1)); err == nil {
-			var c *image.Config
-			if c, err = image.DecodeConfig(data, s.opts.Limits); err == nil {
-				found := labels(c.Labels)
-				return &found, nil
-			}
+		var c *image.Config
+		if c, err = image.DecodeConfig(data, s.opts.Limits); err == nil {
+			found := labels(c.Labels)
+			return &found, nil
 		}
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	s.opts.Logger.WarnContext(ctx, "the labels of an image cannot be read, which is kept", "config", config, "error", err)
+	s.opts.Logger.WarnContext(ctx, "the labels of an image cannot be read", "config", config, "error", err)
 	return nil, nil //nolint:nilnil // it is what the map of configs has for it
 }

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -87,7 +86,6 @@ func (v *view) planParents(plan *removal, l lineage) error {
 			if stays {
 				continue
 			}
-			going[rec.Target.Digest] = true
 			plan.gone = append(plan.gone, rec.Target.Digest)
 			plan.add(rec, false)
 			todo = append(todo, above.parents...)
@@ -97,14 +95,16 @@ func (v *view) planParents(plan *removal, l lineage) error {
 }
 
 // builtWithout returns the lineage of a target, and whether something other than what goes
-// was built upon it.
+// was built upon it; else it goes from then on.
 func (v *view) builtWithout(target ocispec.Descriptor, going map[digest.Digest]bool) (lineage, bool, error) {
 	l, err := v.lineage(target)
 	if err != nil {
 		return l, false, err
 	}
-	except := maps.Clone(going)
-	except[target.Digest] = true
-	stays, err := v.builtUpon(l, except)
+	going[target.Digest] = true
+	stays, err := v.builtUpon(l, going)
+	if stays || err != nil {
+		delete(going, target.Digest)
+	}
 	return l, stays, err
 }
