@@ -211,3 +211,6 @@ func asked(s string) *ocispec.Platform {
 func describe(inst *service.Instance) string {
 	return fmt.Sprintf("%s %s %s", inst.Kind, inst.Presence, inst.Descriptor.Digest)
 }
+
+// versioned is what manifests and indexes begin with.
+var versioned = specs.Versioned{SchemaVersion: 2}
