@@ -7,10 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/service"
 	"github.com/dhowhq/dhow/transport/oci"
 )
@@ -98,5 +100,34 @@ func TestSizesThatOverflow(t *testing.T) {
 	}
 	if all, err := f.List(t.Context(), service.ListOptions{}); err != nil || len(all) != 1 || all[0].Instances[0].Total != math.MaxInt64 {
 		t.Errorf("List: %+v, %v; want a total of the largest size", all, err)
+	}
+}
+
+// TestTooManyPrefixes shows that lists which name more digests than are looked at, all of
+// which begin as a name or an ID does, take neither away.
+func TestTooManyPrefixes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, service.Options{Limits: image.Limits{GraphNodes: 40}})
+	named, one := f.image(t, "linux/amd64", "named"), f.image(t, "linux/amd64", "one")
+	f.put(t, named, "cafe:1", "cafe:latest")
+	f.put(t, one, "one:1", "one:2")
+	id := one.Digest.Encoded()[:12]
+	for list := range 2 {
+		for _, begin := range []string{"cafe", id, "abcdef"} {
+			var entries []ocispec.Descriptor
+			for i := range 30 {
+				entries = append(entries, entryFor(begin+fmt.Sprintf("%0*d", 64-len(begin), 100*list+i)))
+			}
+			f.put(t, f.src.Index(entries...), fmt.Sprintf("hostile-%s:%d", begin, list))
+		}
+	}
+	for ref, want := range map[string]digest.Digest{"cafe": named.Digest, id: one.Digest, "sha256:" + id: one.Digest} {
+		r, err := f.Resolve(t.Context(), ref)
+		if err != nil || r.Digest != want || !strings.Contains(strings.Join(r.Warnings, ""), "is also the beginning of 40 digests or more") {
+			t.Errorf("%s: %s, %q, %v; want %s, and a warning", ref, r.Digest, r.Warnings, err, want)
+		}
+	}
+	if _, err := f.Resolve(t.Context(), "abcdef"); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), `ambiguous reference: "abcdef" is the beginning of 40 digests or more: `) {
+		t.Errorf("what only they have: error %v; want that it is ambiguous", err)
 	}
 }

@@ -30,15 +30,15 @@ const (
 
 // byPrefix finds the record of the one digest that begins with the characters.
 func (v *view) byPrefix(q query) (Resolution, error) {
-	found, err := v.candidates(q)
+	found, more, err := v.candidates(q)
 	if err != nil {
 		return Resolution{}, fmt.Errorf("resolve %.256q: %w", q.text, err)
 	}
-	if len(found) == 0 {
+	if len(found) == 0 && more == "" {
 		return Resolution{}, q.noSuchImage()
 	}
-	if len(found) > 1 && found[0].near == found[1].near {
-		said, err := v.say(found)
+	if len(found) == 0 || len(found) > 1 && found[0].near == found[1].near {
+		said, err := v.say(found, more)
 		if err != nil {
 			return Resolution{}, fmt.Errorf("resolve %.256q: %w", q.text, err)
 		}
@@ -49,8 +49,8 @@ func (v *view) byPrefix(q query) (Resolution, error) {
 		return Resolution{}, err
 	}
 	r.Short = true
-	if others := found[1:]; len(others) > 0 {
-		said, err := v.say(others)
+	if others := found[1:]; len(others) > 0 || more != "" {
+		said, err := v.say(others, more)
 		if err != nil {
 			return Resolution{}, err
 		}
@@ -59,32 +59,55 @@ func (v *view) byPrefix(q query) (Resolution, error) {
 	return r, nil
 }
 
-// candidates returns the digests that begin with the characters, the nearest first.
-func (v *view) candidates(q query) ([]candidate, error) {
+// candidates returns the digests that begin with the characters, the nearest first. Where
+// there are too many, which is the work of one who has chosen them, they are the targets
+// among them, and more says that.
+func (v *view) candidates(q query) (found []candidate, more string, err error) {
 	limit := v.s.opts.Limits.GraphNodes
 	digests, err := v.Prefix(q.prefix, limit)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if len(digests) == limit {
-		return nil, fmt.Errorf("ambiguous reference: %d digests or more begin so: %w", limit, errdefs.ErrNotFound)
+		found, err = v.targets(q)
+		return found, fmt.Sprintf("%d digests or more", limit), err
 	}
-	var found []candidate
 	for i, d := range digests {
 		if i%256 == 0 && v.ctx.Err() != nil {
-			return nil, v.ctx.Err()
+			return nil, "", v.ctx.Err()
 		}
 		if q.sha256 && d.Algorithm() != digest.SHA256 {
 			continue
 		}
 		c, err := v.candidate(d)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		found = append(found, c)
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return int(a.near - b.near) })
-	return found, nil
+	return found, "", nil
+}
+
+// targets returns the targets that begin with the characters. It looks at all records.
+func (v *view) targets(q query) ([]candidate, error) {
+	var found []candidate
+	at := map[digest.Digest]int{}
+	err := v.eachRecord(func(rec store.Record) error {
+		d := rec.Target.Digest
+		if !strings.HasPrefix(d.Encoded(), q.prefix) || q.sha256 && d.Algorithm() != digest.SHA256 {
+			return nil
+		}
+		i, again := at[d]
+		if !again {
+			i = len(found)
+			at[d] = i
+			found = append(found, candidate{digest: d, near: isTarget})
+		}
+		found[i].records = append(found[i].records, rec)
+		return nil
+	})
+	return found, err
 }
 
 func (v *view) candidate(d digest.Digest) (candidate, error) {
@@ -108,7 +131,7 @@ func (v *view) candidate(d digest.Digest) (candidate, error) {
 // beside says what a name, which has a record, would be as the beginning of a digest in
 // another image.
 func (v *view) beside(q query, rec store.Record) ([]string, error) {
-	found, err := v.candidates(q)
+	found, more, err := v.candidates(q)
 	if err != nil {
 		return nil, fmt.Errorf("resolve %.256q: %w", q.text, err)
 	}
@@ -123,18 +146,19 @@ func (v *view) beside(q query, rec store.Record) ([]string, error) {
 			others = append(others, c)
 		}
 	}
-	if len(others) == 0 {
+	if len(others) == 0 && more == "" {
 		return nil, nil
 	}
-	said, err := v.say(others)
+	said, err := v.say(others, more)
 	if err != nil {
 		return nil, err
 	}
 	return []string{fmt.Sprintf("%.256q is taken for the name %.512q, and is also the beginning of %s", q.text, rec.Name, said)}, nil
 }
 
-// say lists some candidates, each with the name of an image that it is in.
-func (v *view) say(all []candidate) (string, error) {
+// say lists some candidates, each with the name of an image that it is in, and what more
+// there is.
+func (v *view) say(all []candidate, more string) (string, error) {
 	said := make([]string, len(all))
 	for i, c := range all[:min(len(all), listed)] {
 		records, err := v.Containing(c.digest)
@@ -148,6 +172,9 @@ func (v *view) say(all []candidate) (string, error) {
 		if rec := prefer(records, query{}.name); !rec.Dangling() {
 			said[i] += " (" + Familiar(rec) + ")"
 		}
+	}
+	if more != "" {
+		said = append(said[:min(len(said), listed-1)], more)
 	}
 	return some(said), nil
 }
