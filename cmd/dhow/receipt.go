@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -19,7 +20,7 @@ import (
 // that nothing is moved if it cannot be had. A nil one takes nothing.
 type receiptFile struct {
 	name   string
-	stream *os.File // a pipe or device to write to; or nil
+	stream io.WriteCloser // a pipe, a device or an output of this process; or nil
 	// These replace a regular file; or they are nil.
 	dir    *os.Root
 	writer *durable.Writer
@@ -34,11 +35,16 @@ func (a *app) createReceipt(ctx context.Context, name string) (*receiptFile, err
 	f := &receiptFile{name: name}
 	info, err := os.Stat(name)
 	switch {
-	case err == nil && info.IsDir():
+	case errors.Is(err, fs.ErrNotExist):
+		err = f.prepare(ctx, a.log)
+	case err != nil:
+	case ownOutput(info) != nil:
+		f.stream = borrowed{ownOutput(info)}
+	case info.IsDir():
 		err = fmt.Errorf("%q is a directory", name)
-	case err == nil && !info.Mode().IsRegular():
+	case !info.Mode().IsRegular():
 		f.stream, err = os.OpenFile(name, os.O_WRONLY, 0)
-	case err == nil || errors.Is(err, fs.ErrNotExist):
+	default:
 		err = f.prepare(ctx, a.log)
 	}
 	if err != nil {
@@ -47,8 +53,30 @@ func (a *app) createReceipt(ctx context.Context, name string) (*receiptFile, err
 	return f, nil
 }
 
-// prepare makes sure that a file can be written in the directory.
+// ownOutput returns standard output or standard error if that is the file, as it is for
+// /dev/stdout; else nil. What was written there before must not be replaced.
+func ownOutput(info fs.FileInfo) *os.File {
+	for _, f := range []*os.File{os.Stdout, os.Stderr} {
+		if own, err := f.Stat(); err == nil && os.SameFile(own, info) {
+			return f
+		}
+	}
+	return nil
+}
+
+// borrowed is an output that is not to be closed.
+type borrowed struct{ io.Writer }
+
+func (borrowed) Close() error { return nil }
+
+// prepare makes sure that a file can be written in the directory. A link is followed: it
+// is not what is replaced.
 func (f *receiptFile) prepare(ctx context.Context, log *slog.Logger) (err error) {
+	if _, err := os.Lstat(f.name); err == nil {
+		if f.name, err = filepath.EvalSymlinks(f.name); err != nil {
+			return err
+		}
+	}
 	if f.dir, err = os.OpenRoot(filepath.Dir(f.name)); err != nil {
 		return err
 	}

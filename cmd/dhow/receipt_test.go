@@ -223,3 +223,55 @@ func TestReceiptToADevice(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 }
+
+// A link is followed, and stays.
+func TestReceiptThroughALink(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at := func(name string) string { return filepath.Join(w.dir, name) }
+	if err := os.WriteFile(at("file"), []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{"link": "file", "loose": "nothing"} {
+		if err := os.Symlink(target, at(name)); err != nil {
+			t.Skip("needs symbolic links: ", err)
+		}
+	}
+	w.must(t, "copy", "-q", "--receipt", "link", "oci:layout:single", "oci:out:x")
+	if data, err := os.ReadFile(at("file")); err != nil || !json.Valid(data) {
+		t.Errorf("the file has %q, %v", data, err)
+	}
+	if target, err := os.Readlink(at("link")); err != nil || target != "file" {
+		t.Errorf("the link leads to %q, %v", target, err)
+	}
+	if r := w.run(t, "copy", "-q", "--receipt", "loose", "oci:layout:single", "oci:out:x"); r.code == 0 {
+		t.Errorf("a link to nothing: %+v", r)
+	}
+}
+
+// Standard output that is a file keeps what it has.
+func TestReceiptToOwnOutput(t *testing.T) {
+	t.Parallel()
+	const own = "/proc/self/fd/1" // where /dev/stdout leads to
+	if _, err := os.Stat(own); err != nil {
+		t.Skip(err)
+	}
+	w := newWorld(t)
+	out, err := os.Create(filepath.Join(w.dir, "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if _, err := out.WriteString("before\n"); err != nil {
+		t.Fatal(err)
+	}
+	cmd := w.command(t, "copy", "-q", "--receipt", own, "oci:layout:single", "oci:out:x")
+	cmd.Stdout = out
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(out.Name())
+	if text := string(data); err != nil || !strings.HasPrefix(text, "before\n") || !strings.Contains(text, `"descriptors"`) || !strings.Contains(text, "oci:out:x sha256:") {
+		t.Errorf("standard output has %q, %v", text, err)
+	}
+}
