@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -78,6 +79,8 @@ func (f *Filter) set(key, value string, now time.Time) error {
 	return nil
 }
 
+var errNoTime = errors.New("it is no time and no duration")
+
 // parseTime reads a point in time.
 func parseTime(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly} {
@@ -91,11 +94,11 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	seconds, nanos, _ := strings.Cut(text, ".")
 	s, err := strconv.ParseInt(seconds, 10, 64)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("it is no time and no duration: %w", errdefs.ErrInvalidArgument)
+		return time.Time{}, errNoTime
 	}
 	n, err := strconv.ParseUint((nanos + "000000000")[:9], 10, 32)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("it is no time and no duration: %w", errdefs.ErrInvalidArgument)
+		return time.Time{}, errNoTime
 	}
 	return time.Unix(s, int64(n)).UTC(), nil //nolint:gosec // nine digits
 }
