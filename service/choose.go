@@ -46,8 +46,10 @@ func (v *view) subjectOf(reference string, r Resolution) (*subject, error) {
 		return nil, fmt.Errorf("image %.256q: %w", reference, err)
 	}
 	sub := &subject{Resolution: r, text: reference, graph: g}
-	if n := g.find(r.Digest); r.Matched == ByList && n != nil {
-		sub.instances = g.below(n)
+	if r.Matched == ByList {
+		if n := g.find(r.Digest); n != nil { // else it is deeper than is looked
+			sub.instances = g.below(n)
+		}
 		return sub, nil
 	}
 	sub.instances = v.instances(g)

@@ -111,11 +111,11 @@ func (s *Service) pull(ctx context.Context, src transport.Source, name string, o
 	})
 	if receipt != nil {
 		p = pulled(receipt, dst.Moved())
+		p.Name = dst.Name()
 	}
 	if err != nil {
 		return p, err
 	}
-	p.Name = dst.Name()
 	if note := otherPlatform(p.Target, parsed, opts.Platforms); note != "" {
 		p.Notes = append(p.Notes, note)
 	}

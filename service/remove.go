@@ -55,7 +55,7 @@ type Removed struct {
 // stays as a dangling one; unless NoPrune says otherwise dangling images go with the last
 // one that was built upon them.
 //
-// What must be forced or cannot be is ErrConflict with a text that begins with "conflict: ".
+// What must be forced or cannot be is ErrConflict with the text "conflict: unable to delete".
 // When the names have gone, and then something fails, Removed has what was done.
 //
 // Platforms are the best one present for each, by the strict match; the names and lists
