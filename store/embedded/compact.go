@@ -61,16 +61,15 @@ func (s *Store) compactionDue(ctx context.Context) (bool, error) {
 func (s *Store) beginCompaction(ctx context.Context) error {
 	var next *journal.Log
 	err := s.update(ctx, func(tx *catalog.Tx) error {
-		if next != nil {
-			return nil // the transaction is repeated
+		if next == nil { // else the transaction is repeated
+			before := s.journal.Size()
+			log, err := s.journal.Rotate()
+			if err != nil {
+				return err
+			}
+			next, s.journal = log, log
+			s.older.Add(before)
 		}
-		var err error
-		before := s.journal.Size()
-		if next, err = s.journal.Rotate(); err != nil {
-			return err
-		}
-		s.journal = next
-		s.older.Add(before)
 		state, err := tx.State()
 		if err == nil {
 			state.Journal = next.Next()
