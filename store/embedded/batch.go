@@ -97,7 +97,7 @@ func (b *batch) forget(w *wanted) error {
 		if b.s.failing.Load() != nil {
 			return nil // a record may know it after all, as the next Open sees; else it is swept
 		}
-		return b.s.files.Trash([]digest.Digest{w.digest})
+		return b.s.trash([]digest.Digest{w.digest})
 	}
 	return nil
 }

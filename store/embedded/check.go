@@ -77,6 +77,7 @@ func (s *Store) Check(ctx context.Context, opts CheckOptions) (Report, error) {
 		return Report{}, err
 	}
 	defer s.commits.gate.Unlock()
+	s.takeLeft()
 	s.cancelCompaction()
 	c := &checker{s: s, opts: opts, bad: map[digest.Digest]bool{}}
 	if err := c.run(ctx); err != nil {

@@ -58,7 +58,7 @@ func (s *Store) drop(ctx context.Context, target digest.Digest, parts []digest.D
 		go func() { // whoever commits does not wait for the files
 			defer s.background.Done()
 			if err == nil {
-				err = s.files.Trash(d.files) // as long as nobody can write them anew
+				err = s.trash(d.files) // as long as nobody can write them anew
 			}
 			d.letGo()
 			done <- err
@@ -68,9 +68,6 @@ func (s *Store) drop(ctx context.Context, target digest.Digest, parts []digest.D
 		return err // what goes on is waited for by Close
 	}
 	if err := <-done; err != nil {
-		s.collecting.Lock()
-		defer s.collecting.Unlock()
-		s.sweep = true // for the files that are still there
 		return err
 	}
 	if len(d.files) > 0 {

@@ -97,6 +97,7 @@ type Store struct {
 	background sync.WaitGroup // what collections have left behind
 	stepBlobs  int            // that the next step lets go at most
 	compaction *compaction
+	left       atomic.Bool   // Trash has failed, so that there may be files that no record knows
 	sweep      bool          // files may be there that no record knows
 	swept      digest.Digest // up to where files that no record knows were looked for
 
@@ -124,6 +125,7 @@ func (s *Store) close() error {
 	s.closed.Store(true)
 	s.endCommits()
 	s.background.Wait()
+	s.takeLeft()
 	errs = append(errs, s.noteClean())
 	return errors.Join(append(errs, s.release())...)
 }
@@ -216,9 +218,10 @@ func (s *Store) view(ctx context.Context, f func(*catalog.Tx) error) error {
 		db := s.catalog.Load()
 		err := db.View(f)
 		if catalog.Closed(err) && !s.closed.Load() {
-			s.commits.gate.Lock() // a repair puts another one in its place
-			again := s.catalog.Load() != db
-			s.commits.gate.Unlock()
+			again, waitErr := s.replaced(ctx, db)
+			if waitErr != nil {
+				return waitErr
+			}
 			if again {
 				continue
 			}
@@ -228,6 +231,23 @@ func (s *Store) view(ctx context.Context, f func(*catalog.Tx) error) error {
 		}
 		return s.noted(err)
 	}
+}
+
+// replaced waits for a repair to put another database in the place of one that it has
+// closed, and reports whether it did.
+func (s *Store) replaced(ctx context.Context, db *catalog.DB) (bool, error) {
+	for s.catalog.Load() == db {
+		if s.commits.gate.TryLock() { // there is no repair any more
+			s.commits.gate.Unlock()
+			return s.catalog.Load() != db, nil
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	return true, nil
 }
 
 // noted has an error that says that the database is damaged end the writing.

@@ -32,11 +32,14 @@ const (
 // Collect is that of store.GC. Beside collecting it looks, after a crash, for files that
 // no record knows, and writes the journal anew when most of it is of no use any more.
 func (s *Store) Collect(ctx context.Context) (store.Collected, error) {
+	if err := lockIn(ctx, &s.collecting); err != nil {
+		return store.Collected{}, err
+	}
+	defer s.collecting.Unlock()
 	if err := s.refused(); err != nil {
 		return store.Collected{}, err
 	}
-	s.collecting.Lock()
-	defer s.collecting.Unlock()
+	s.takeLeft()
 	var c store.Collected
 	n, _, err := s.files.Expire(ctx, s.now().Add(-s.opts.KeepPartial), stepPartial)
 	c.Partial, c.Examined, c.More = n, n, n == stepPartial
@@ -75,7 +78,7 @@ func (s *Store) collect(ctx context.Context, sum *store.Collected) error {
 		go func() {
 			defer s.background.Done()
 			if err == nil {
-				err = s.files.Trash(c.files) // as long as nobody can write them anew
+				err = s.trash(c.files) // as long as nobody can write them anew
 			}
 			c.letGo()
 			done <- err
@@ -90,7 +93,6 @@ func (s *Store) collect(ctx context.Context, sum *store.Collected) error {
 	sum.Longest = c.step.Longest
 	sum.More = sum.More || c.step.More
 	if err != nil {
-		s.sweep = true // for the files that are still there
 		return err
 	}
 	switch {

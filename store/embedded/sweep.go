@@ -15,6 +15,24 @@ import (
 // stepFiles is how many files a step looks at.
 const stepFiles = 1000
 
+// trash removes the files of blobs that no record knows any more. Those that it cannot
+// remove are looked for by the next collection.
+func (s *Store) trash(blobs []digest.Digest) error {
+	err := s.files.Trash(blobs)
+	if err != nil {
+		s.left.Store(true)
+	}
+	return err
+}
+
+// takeLeft has all files be looked at if trash has left some. Who calls it holds up
+// collections.
+func (s *Store) takeLeft() {
+	if s.left.Swap(false) {
+		s.sweep, s.swept = true, ""
+	}
+}
+
 // sweepFiles looks for files that no record knows, which a crash may have left, and
 // removes them: some in each step, until all were looked at.
 func (s *Store) sweepFiles(ctx context.Context, c *store.Collected) error {
@@ -67,7 +85,7 @@ func (s *Store) sweepFile(ctx context.Context, d digest.Digest) (gone bool, err 
 	if err == nil && blob.File() || err != nil && !errdefs.IsNotFound(err) {
 		return false, err
 	}
-	return true, s.files.Trash([]digest.Digest{d})
+	return true, s.trash([]digest.Digest{d})
 }
 
 // endSweep notes that all files were looked at.
