@@ -100,7 +100,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, errNoTime
 	}
-	return time.Unix(s, int64(n)).UTC(), nil //nolint:gosec // nine digits
+	return time.Unix(s, int64(n)).UTC(), nil
 }
 
 // check checks what can be wrong with a filter by itself.

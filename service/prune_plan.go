@@ -80,16 +80,21 @@ func (p *pruning) candidates(v *view) (plan []prunable, unread []digest.Digest, 
 			return nil
 		}
 		at[d] = len(plan)
-		im := prunable{target: rec.Target, records: []store.Record{rec}, lineage: g.lineage()}
-		for _, n := range g.nodes {
-			if n.present {
-				im.content = append(im.content, store.Blob{Digest: n.desc.Digest, Size: n.desc.Size})
-			}
-		}
-		plan = append(plan, im)
+		plan = append(plan, prunable{rec.Target, []store.Record{rec}, g.lineage(), g.content()})
 		return nil
 	})
 	return plan, unread, err
+}
+
+// content returns the blobs of a graph that are there.
+func (g *graph) content() []store.Blob {
+	var content []store.Blob
+	for _, n := range g.nodes {
+		if n.present {
+			content = append(content, store.Blob{Digest: n.desc.Digest, Size: n.size})
+		}
+	}
+	return content
 }
 
 // goes reports whether an image is to go by what its config says, or which config has to
