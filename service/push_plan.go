@@ -41,10 +41,34 @@ type pushLeaf struct {
 // planPush looks at what is here of an image, and at the platforms.
 func (v *view) planPush(reference string, target ocispec.Descriptor, asked []ocispec.Platform) (pushPlan, error) {
 	p := pushPlan{image: target, asked: asked, absent: map[digest.Digest]bool{}, sent: map[digest.Digest]bool{}}
-	g, err := v.graph(target)
-	if err != nil {
+	var err error
+	if p.leaves, err = v.leaves(target); err != nil {
 		return p, err
 	}
+	for _, leaf := range p.leaves {
+		if len(leaf.missing) > 0 {
+			p.absent[leaf.desc.Digest] = true
+		}
+	}
+	if !image.IsList(target.MediaType) && len(p.leaves[0].missing) > 0 {
+		return p, notWhole(reference, p.leaves[0])
+	}
+	return p, nil
+}
+
+// notWhole says that a manifest lacks something.
+func notWhole(reference string, leaf pushLeaf) error {
+	return fmt.Errorf("%s, which is %s, is not here as a whole: %s is missing: %w", reference, leaf.desc.Digest, someDigests(leaf.missing), errdefs.ErrUnavailable)
+}
+
+// leaves returns the entries of a list and of the lists in it, each once, or the manifest
+// itself.
+func (v *view) leaves(target ocispec.Descriptor) ([]pushLeaf, error) {
+	g, err := v.graph(target)
+	if err != nil {
+		return nil, err
+	}
+	var all []pushLeaf
 	seen := map[*node]bool{}
 	var visit func(n *node, inherited *ocispec.Platform)
 	visit = func(n *node, inherited *ocispec.Platform) {
@@ -65,16 +89,10 @@ func (v *view) planPush(reference string, target ocispec.Descriptor, asked []oci
 		if leaf.desc.Platform == nil && n.facts != nil {
 			leaf.desc.Platform = n.facts.Platform
 		}
-		if len(leaf.missing) > 0 {
-			p.absent[n.desc.Digest] = true
-		}
-		p.leaves = append(p.leaves, leaf)
+		all = append(all, leaf)
 	}
 	visit(g.nodes[0], nil)
-	if n := g.nodes[0]; !image.IsList(target.MediaType) && len(p.leaves[0].missing) > 0 {
-		return p, fmt.Errorf("%s, which is %s, is not here as a whole: %s is missing: %w", reference, n.desc.Digest, someDigests(p.leaves[0].missing), errdefs.ErrUnavailable)
-	}
-	return p, nil
+	return all, nil
 }
 
 // missing returns what is not here of an entry: itself, or what a manifest has, but for
