@@ -34,13 +34,13 @@ func (p *push) ahead() (wait func()) {
 // room is memory for a blob, in pieces of one size but for the last.
 type room []*slab
 
-// all returns room for so many bytes, or nil if there is not enough now. Half of the
-// window is left to ranges.
+// all returns room for so many bytes, or nil if there is not enough now. Three
+// quarters of the window are left to ranges.
 func (w *Window) all(size int64) room {
 	var m room
 	for ; size > 0; size -= slabSize {
 		var s *slab
-		if len(w.slabs) > cap(w.slabs)/2 {
+		if len(w.slabs) > cap(w.slabs)*3/4 {
 			s = w.try(nil)
 		}
 		if s == nil {

@@ -168,7 +168,20 @@ func (f *Factory) newTransport(o Origin, r route, proxy *url.URL) (*http.Transpo
 			return f.env.dial(ctx, d, network, address)
 		}
 	}
+	t.DialContext = inChunks(t.DialContext)
 	return t, nil
+}
+
+// inChunks has connections take bodies in larger pieces.
+func inChunks(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(ctx context.Context, network, address string) (net.Conn, error) {
+	shared := newChunks()
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &wideConn{Conn: c, chunks: shared}, nil
+	}
 }
 
 // most returns how many connections are kept: as many as there may be places.
