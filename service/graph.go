@@ -30,7 +30,7 @@ type node struct {
 	present  bool
 	size     int64        // of what is present, in bytes
 	facts    *store.Facts // of a document or config that is present; else nil
-	held     store.Facts  // what facts points at, if it is the node's own
+	held     store.Facts  // what facts points at
 	children []*node      // in document order
 }
 
@@ -40,10 +40,6 @@ const (
 	// slab is how many nodes are made at once.
 	slab = 16
 )
-
-// large is the size in bytes from which on a blob, which may be in a file then, is looked
-// for once only in a view that notes what it has seen.
-const large = 64 << 10
 
 // find returns the node of a digest, or nil.
 func (g *graph) find(d digest.Digest) *node {
@@ -117,9 +113,6 @@ func (v *view) walk(g *graph, target ocispec.Descriptor) error {
 			}
 			n.children = append(n.children, child)
 		}
-		if d := n.facts.Config; d != "" {
-			n.infer(g.find(d))
-		}
 	}
 	return nil
 }
@@ -155,21 +148,27 @@ func (v *view) look(n *node) error {
 	if n.lists > v.s.opts.Limits.GraphDepth {
 		return nil // nothing that deep was ever let in
 	}
-	if blob, there := v.seen[n.desc.Digest]; there {
-		n.present, n.size = true, blob
-		return nil
+	size, err := v.sizeOf(n.desc.Digest)
+	if err == nil && size >= 0 {
+		n.present, n.size = true, size
 	}
-	blob, err := v.Blob(n.desc.Digest)
+	return err
+}
+
+// sizeOf returns the size of a blob, or -1 if it is not there.
+func (v *view) sizeOf(d digest.Digest) (int64, error) {
+	if size, ok := v.seen.get(d); ok {
+		return size, nil
+	}
+	blob, err := v.Blob(d)
 	switch {
 	case err == nil:
-		n.present, n.size = true, blob.Size
-		if v.seen != nil && blob.Size > large {
-			v.seen[n.desc.Digest] = blob.Size
-		}
-	case !errdefs.IsNotFound(err) && !errdefs.IsNotImplemented(err): // an algorithm that nobody has
-		return err
+		v.seen.put(d, blob.Size)
+		return blob.Size, nil
+	case errdefs.IsNotFound(err), errdefs.IsNotImplemented(err): // an algorithm that nobody has
+		return -1, nil
 	}
-	return nil
+	return 0, err
 }
 
 // learn finds out what is known of a node that is present. Of a layer nothing is.
@@ -177,17 +176,13 @@ func (v *view) learn(n *node) error {
 	if !n.present || n.role == image.RoleLayer {
 		return nil
 	}
-	var err error
-	n.facts, err = v.known(n.desc.Digest, n.role)
-	return err
-}
-
-// infer adds to what is known of a manifest what its config says, if that is there.
-func (n *node) infer(config *node) {
-	if config == nil || config.facts == nil || image.IsDocument(config.facts.MediaType) {
-		return
+	facts, err := v.Facts(n.desc.Digest)
+	switch {
+	case err == nil:
+		n.held = facts
+		n.facts = &n.held
+	case !errdefs.IsNotFound(err):
+		return err
 	}
-	n.held = *n.facts
-	n.held.Platform, n.held.Created = config.facts.Platform, config.facts.Created
-	n.facts = &n.held
+	return nil
 }

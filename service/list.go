@@ -41,7 +41,8 @@ type Summary struct {
 	// Preferred is the position in Instances of what Get returns where no platform is
 	// asked for; -1 where it returns none.
 	Preferred int
-	// Instances are all manifests, those that are not there too.
+	// Instances are all manifests, those that are not there too. They are shared with
+	// other answers, and must not be changed.
 	Instances []Instance
 	// Size is that of everything of the image that is there, each blob once, in bytes;
 	// Shared how much of it other images have too, or -1 where it was not asked for.
@@ -147,7 +148,7 @@ func (v *view) list(opts ListOptions) ([]Summary, error) {
 		uses = sharing{}
 	}
 	all := make([]Summary, 0, len(groups))
-	v.seen = map[digest.Digest]int64{}
+	v.seen = &seen{}
 	g := &graph{}
 	for i, records := range groups {
 		if i%64 == 0 && v.ctx.Err() != nil {
@@ -156,12 +157,13 @@ func (v *view) list(opts ListOptions) ([]Summary, error) {
 		if uses == nil && !f.names(records) {
 			continue
 		}
-		if err := v.walk(g, records[0].Target); err != nil {
+		o, err := v.outlined(g, records[0].Target, matcher)
+		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", records[0].Target.Digest, err)
 		}
-		sum := v.summary(g, records, matcher)
-		uses.add(g)
-		keep, err := v.shown(f, g, records, &sum, opts)
+		sum := summary(o, records)
+		uses.add(o)
+		keep, err := v.shown(f, records, &sum, opts)
 		if err != nil {
 			return nil, err
 		}
@@ -173,11 +175,28 @@ func (v *view) list(opts ListOptions) ([]Summary, error) {
 	return all, nil
 }
 
+// outlined returns the outline of an image, for which it walks in a graph if need be.
+func (v *view) outlined(g *graph, target ocispec.Descriptor, m matcher) (*outline, error) {
+	if o := v.s.known.get(target.Digest); o != nil {
+		if holds, err := v.holds(o); holds || err != nil {
+			return o, err
+		}
+	}
+	if err := v.walk(g, target); err != nil {
+		return nil, err
+	}
+	o, lasts := v.outline(g, m)
+	if lasts {
+		v.s.known.put(target.Digest, o)
+	}
+	return o, nil
+}
+
 // summary tells about an image.
-func (v *view) summary(g *graph, records []store.Record, m matcher) Summary {
+func summary(o *outline, records []store.Record) Summary {
 	sum := Summary{
 		ID: records[0].Target.Digest, Target: records[0].Target,
-		Instances: v.instances(g), Size: g.present(), Shared: -1,
+		Instances: o.instances, Preferred: o.preferred, Size: o.size, Shared: -1,
 	}
 	for _, rec := range records {
 		if !rec.Dangling() {
@@ -185,7 +204,7 @@ func (v *view) summary(g *graph, records []store.Record, m matcher) Summary {
 		}
 		sum.Updated = newest(sum.Updated, rec.Updated)
 	}
-	if sum.Preferred = preferred(sum.Instances, m); sum.Preferred >= 0 {
+	if sum.Preferred >= 0 {
 		inst := &sum.Instances[sum.Preferred]
 		sum.Created, sum.config = inst.Created, inst.Config
 	}
@@ -219,12 +238,16 @@ func preferred(instances []Instance, m matcher) int {
 
 // shown reports whether an image passes the filters that need no labels, and leaves those
 // of its names which do.
-func (v *view) shown(f filter, g *graph, records []store.Record, sum *Summary, opts ListOptions) (bool, error) {
+func (v *view) shown(f filter, records []store.Record, sum *Summary, opts ListOptions) (bool, error) {
 	if !f.names(records) || !f.times(sum.Created) {
 		return false, nil
 	}
 	if len(sum.Names) == 0 && !opts.Intermediate {
-		under, err := v.builtUpon(g.lineage(), map[digest.Digest]bool{sum.ID: true})
+		below, err := v.lineage(sum.Target)
+		if err != nil {
+			return false, err
+		}
+		under, err := v.builtUpon(below, map[digest.Digest]bool{sum.ID: true})
 		return !under, err
 	}
 	sum.Names = slices.DeleteFunc(sum.Names, func(name string) bool { return !f.reference(name) })

@@ -13,19 +13,19 @@ type shared struct {
 }
 
 // add notes the blobs of an image.
-func (s sharing) add(g *graph) {
+func (s sharing) add(o *outline) {
 	if s == nil {
 		return
 	}
-	target := g.nodes[0].desc.Digest
-	for _, n := range g.nodes {
-		if !n.present {
+	target := o.digests[0]
+	for i, d := range o.digests {
+		if o.sizes[i] < 0 {
 			continue
 		}
-		b := s[n.desc.Digest]
+		b := s[d]
 		if b == nil {
-			b = &shared{size: n.size}
-			s[n.desc.Digest] = b
+			b = &shared{size: o.sizes[i]}
+			s[d] = b
 		}
 		b.by = append(b.by, target)
 	}

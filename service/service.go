@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
@@ -52,7 +51,8 @@ func (o Options) withDefaults() Options {
 type Service struct {
 	store   store.Store
 	opts    Options
-	known   factsCache
+	graphs  sync.Pool // of *graph
+	known   outlines
 	events  broker
 	pruning sync.Mutex // one at a time
 }
@@ -73,8 +73,6 @@ func (s *Service) view(ctx context.Context, f func(v *view) error) error {
 type view struct {
 	store.NameReader
 	s *Service
-	// seen has the sizes of large blobs that were found, if it is not nil: many images
-	// have the same layers.
-	seen map[digest.Digest]int64
+	seen *seen // nil: nothing is noted
 	ctx  context.Context //nolint:containedctx // it lives as long as the call that it belongs to
 }
