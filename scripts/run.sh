@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The demonstration of "make run": makes an image of a small program for eight platforms, copies all of it and two of its
-# platforms, pulls some of them into a local store, resolves them, adds one that was left out, and shows what is there and what
-# was moved. It needs bin/dhow and the Go toolchain.
+# platforms, pulls some of them into a local store, resolves them, adds one that was left out, saves the image and loads it, and
+# shows what is there and what was moved. It needs bin/dhow and the Go toolchain.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -46,6 +46,18 @@ resolve() {
 	done
 }
 
+# Compares the ID of an image in the two local stores.
+same_id() {
+	local one other
+	one=$(cd "$work" && dhow --root store inspect --format '{{.ID}}' "$1")
+	other=$(cd "$work" && dhow --root other inspect --format '{{.ID}}' "$1")
+	if [[ $one != "$other" ]]; then
+		echo "$1 is $one in one store, $other in the other" >&2
+		exit 1
+	fi
+	echo "$1 has the same ID in both stores: $one"
+}
+
 same() {
 	if [[ $(root "$1") != "$(root "$2")" ]]; then
 		echo "$1 is $(root "$1"), $2 is $(root "$2")" >&2
@@ -86,3 +98,9 @@ say 'The platform that was left out: only what is missing is moved, and the name
 run dhow --root store pull --progress none --platform linux/arm64 oci:sample:latest hello:1
 resolve
 run dhow --root store images --tree
+
+say 'Saved to an archive, what is here and the list as it is, and loaded into another store'
+run dhow --root store save --quiet --index whole --output hello.tar hello:1
+run dhow --root other load --quiet --input hello.tar
+run dhow --root other images --tree
+same_id hello:1

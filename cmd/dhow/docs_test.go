@@ -120,6 +120,8 @@ func TestPageHasEveryFieldOfJSON(t *testing.T) {
 		"pull SOURCE [NAME]":       {reflect.TypeFor[pulledReport]()},
 		"push IMAGE [DESTINATION]": {reflect.TypeFor[pushedReport]()},
 		"images [REFERENCE...]":    {reflect.TypeFor[imageReport]()},
+		"save IMAGE...":            {reflect.TypeFor[savedReport]()},
+		"load":                     {reflect.TypeFor[loadedReport](), reflect.TypeFor[loadedImage]()},
 		"history IMAGE":            {reflect.TypeFor[historyReport](), reflect.TypeFor[historyStep]()},
 		"df":                       {reflect.TypeFor[usageReport](), reflect.TypeFor[store.Amount]()},
 		"tag IMAGE NAME...":        {reflect.TypeFor[taggedReport]()},

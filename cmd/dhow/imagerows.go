@@ -126,11 +126,7 @@ func (f *imagesFlags) writeIDs(w io.Writer, found []service.Summary) error {
 func writeImageTrees(w io.Writer, images []imageReport) error {
 	for i := range images {
 		r := &images[i]
-		name := none
-		if len(r.Names) > 0 {
-			name = text.Escape(strings.Join(r.Names, ", "))
-		}
-		if _, err := fmt.Fprintf(w, "%s  %s  %s\n", name, r.ID, text.Size(r.Size)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s  %s  %s\n", namesOrNone(r.Names), r.ID, text.Size(r.Size)); err != nil {
 			return err
 		}
 		if err := text.Tree(w, describe.InstanceBranches(r.Instances, nil)); err != nil {

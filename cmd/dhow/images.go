@@ -120,11 +120,8 @@ func newImageReports(found []service.Summary) []imageReport {
 
 func newImageReport(s *service.Summary) imageReport {
 	r := imageReport{
-		ID: s.ID, MediaType: s.Target.MediaType, Names: []string{}, Updated: s.Updated, Size: s.Size, SharedSize: s.Shared,
+		ID: s.ID, MediaType: s.Target.MediaType, Names: familiarNames(s.Names), Updated: s.Updated, Size: s.Size, SharedSize: s.Shared,
 		Labels: s.Labels, Instances: describe.InstancesOf(s.Instances),
-	}
-	for _, name := range s.Names {
-		r.Names = append(r.Names, splitName(name).familiar)
 	}
 	if !s.Created.IsZero() {
 		r.Created = &s.Created

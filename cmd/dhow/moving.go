@@ -13,13 +13,34 @@ import (
 	"github.com/dhowhq/dhow/copy"
 )
 
+// progressFlags say how the progress of copies is shown.
+type progressFlags struct {
+	progress string
+	outputFlags
+}
+
+// add defines the flags.
+func (f *progressFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.progress, "progress", string(progress.Auto), "show progress on standard error as `MODE`: bars, plain (lines), json (lines), none, or auto: bars on a terminal, else plain")
+	f.outputFlags.add(cmd)
+	choices(cmd, "progress", progress.Modes()...)
+}
+
+// renderer returns what shows it.
+func (f *progressFlags) renderer(a *app) (progress.Renderer, error) {
+	if f.quiet {
+		return progress.New(progress.None, a.errOut), nil
+	}
+	mode, err := a.progressMode(f.progress)
+	return progress.New(mode, a.errOut), err
+}
+
 // movingFlags say how an image is moved into or out of the local store, and what is said
 // of it.
 type movingFlags struct {
 	parallel int
 	receipt  string
-	progress string
-	outputFlags
+	progressFlags
 }
 
 // add defines the flags.
@@ -27,9 +48,7 @@ func (f *movingFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.IntVar(&f.parallel, "parallel", 0, "move `N` descriptors at once (default 16)")
 	flags.StringVar(&f.receipt, "receipt", "", "write to this `FILE` what became of every descriptor, as JSON; - is standard output")
-	flags.StringVar(&f.progress, "progress", string(progress.Auto), "show progress on standard error as `MODE`: bars, plain (lines), json (lines), none, or auto: bars on a terminal, else plain")
-	f.outputFlags.add(cmd)
-	choices(cmd, "progress", progress.Modes()...)
+	f.progressFlags.add(cmd)
 }
 
 // check refuses flags that contradict one another.
@@ -49,18 +68,15 @@ func (f *movingFlags) check(cmd *cobra.Command) error {
 // moving calls move, shows its events and writes its receipt, which may be nil if it
 // failed.
 func (a *app) moving(ctx context.Context, f *movingFlags, move func(events func(copy.Event)) (*copy.Receipt, error)) (err error) {
-	mode := progress.None
-	if !f.quiet {
-		if mode, err = a.progressMode(f.progress); err != nil {
-			return err
-		}
+	shown, err := f.renderer(a)
+	if err != nil {
+		return err
 	}
 	file, err := a.createReceipt(ctx, f.receipt)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.close()) }()
-	shown := progress.New(mode, a.errOut)
 	receipt, err := move(shown.Event)
 	if err = errors.Join(err, shown.Close()); err != nil || receipt == nil {
 		return err

@@ -16,9 +16,9 @@ import (
 	"github.com/dhowhq/dhow/internal/durable"
 )
 
-// receiptFile is a file that a receipt goes to. It is prepared before the copy, so
-// that nothing is moved if it cannot be had. A nil one takes nothing.
-type receiptFile struct {
+// outputFile is a file that the result of a command goes to. It is prepared before, so that
+// nothing is done if it cannot be had. A nil one takes nothing.
+type outputFile struct {
 	name   string
 	stream io.WriteCloser // a pipe, a device or an output of this process; or nil
 	// These replace a regular file; or they are nil.
@@ -28,11 +28,20 @@ type receiptFile struct {
 
 // createReceipt prepares to write a receipt to a file; an empty name, and - for
 // standard output, give nil.
-func (a *app) createReceipt(ctx context.Context, name string) (*receiptFile, error) {
+func (a *app) createReceipt(ctx context.Context, name string) (*outputFile, error) {
 	if name == "" || name == "-" {
 		return nil, nil //nolint:nilnil // nil is a file that takes nothing
 	}
-	f := &receiptFile{name: name}
+	f, err := a.createOutput(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("receipt: %w", err)
+	}
+	return f, nil
+}
+
+// createOutput prepares to write to a file.
+func (a *app) createOutput(ctx context.Context, name string) (*outputFile, error) {
+	f := &outputFile{name: name}
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -48,7 +57,7 @@ func (a *app) createReceipt(ctx context.Context, name string) (*receiptFile, err
 		err = f.prepare(ctx, a.log)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("receipt: %w", err)
+		return nil, err
 	}
 	return f, nil
 }
@@ -71,7 +80,7 @@ func (borrowed) Close() error { return nil }
 
 // prepare makes sure that a file can be written in the directory. A link is followed: it
 // is not what is replaced.
-func (f *receiptFile) prepare(ctx context.Context, log *slog.Logger) (err error) {
+func (f *outputFile) prepare(ctx context.Context, log *slog.Logger) (err error) {
 	if _, err := os.Lstat(f.name); err == nil {
 		if f.name, err = filepath.EvalSymlinks(f.name); err != nil {
 			return err
@@ -88,7 +97,7 @@ func (f *receiptFile) prepare(ctx context.Context, log *slog.Logger) (err error)
 }
 
 // write writes the receipt: all of it or, to a regular file, nothing.
-func (f *receiptFile) write(ctx context.Context, r *copy.Receipt) error {
+func (f *outputFile) write(ctx context.Context, r *copy.Receipt) error {
 	if f == nil {
 		return nil
 	}
@@ -104,8 +113,26 @@ func (f *receiptFile) write(ctx context.Context, r *copy.Receipt) error {
 	return err
 }
 
+// fill has a function write the file, which obeys its context by itself: all of it or, to a
+// regular file, nothing.
+func (f *outputFile) fill(ctx context.Context, write func(io.Writer) error) error {
+	if f.stream != nil {
+		return write(f.stream)
+	}
+	return f.writer.Do(context.WithoutCancel(ctx), func() error {
+		draft, err := f.writer.Draft(filepath.Base(f.name))
+		if err != nil {
+			return err
+		}
+		if err := write(draft); err != nil {
+			return errors.Join(err, draft.Discard())
+		}
+		return draft.Publish(ctx)
+	})
+}
+
 // close gives the file up; what was written is there.
-func (f *receiptFile) close() error {
+func (f *outputFile) close() error {
 	switch {
 	case f == nil:
 		return nil
