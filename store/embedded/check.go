@@ -86,16 +86,20 @@ func (s *Store) Check(ctx context.Context, opts CheckOptions) (Report, error) {
 	return c.report, nil
 }
 
-// lockIn locks a mutex, unless the context ends before.
+// lockIn locks a mutex, unless the context ends before: then it is not locked.
 func lockIn(ctx context.Context, mu *sync.Mutex) error {
-	for !mu.TryLock() {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if mu.TryLock() {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	return ctx.Err()
 }
 
 // checker is one Check.

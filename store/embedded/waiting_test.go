@@ -49,6 +49,27 @@ func TestCollectWhileTheStoreIsChecked(t *testing.T) {
 	}
 }
 
+// TestCheckIsCancelled: a check whose context has ended before leaves nothing locked.
+func TestCheckIsCancelled(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, filepath.Join(t.TempDir(), "store"), embedded.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Check(ctx, embedded.CheckOptions{}); !errors.Is(err, context.Canceled) {
+		t.Error("Check:", err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error("Close:", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Close waits for a check that has not begun")
+	}
+}
+
 // TestViewWhileTheDatabaseIsReplaced: who looks at the moment when a repair replaces the
 // database waits for that, and not until the repair has ended.
 func TestViewWhileTheDatabaseIsReplaced(t *testing.T) {
