@@ -87,7 +87,7 @@ func TestInspectLocalFails(t *testing.T) {
 		{"--raw nope", 2, "No such image: nope:latest: not found; as an image in a registry it is docker://nope\n"},
 		{"--platform linux/amd64 app:1", 2, "was found but does not provide the specified platform (linux/amd64): no such platform (complete: linux/arm64; absent: linux/amd64, linux/s390x; no images: 2): not found\n"},
 		{"--config --platform linux/amd64 app:1", 2, "was found but does not provide the specified platform (linux/amd64)"},
-		{"--raw " + d.arch["amd64"].Digest.Encoded()[:12], 2, "not here"},
+		{"--raw " + d.arch["amd64"].Digest.Encoded()[:12], 2, "not in the store"},
 		{"--creds a:b app:1", 1, "--creds goes with docker: only"},
 		{"UPPER", 1, "invalid argument"},
 	} {

@@ -102,7 +102,7 @@ func TestPrune(t *testing.T) {
 	wantOutcome(t, "a label that none has", d.dhow(t, "prune", "-f", "-a", "--filter", "label=x=y"), 0, []string{"freed 0 B\n"}, nil)
 	wantOutcome(t, "all", d.dhow(t, "prune", "-f", "--filter", "dangling=false", "--filter", "until=24h"), 0, []string{"Untagged: app:1\nUntagged: arm:1\nDeleted: ", "freed "}, nil)
 	for filter, says := range map[string]string{
-		"until": `"until" is not KEY=VALUE`, "until=x": `until: "x" is neither a duration`, "dangling=maybe": `"maybe" is neither true nor false`,
+		"until": `invalid filter "until": it is not KEY=VALUE`, "until=x": `invalid filter until="x": `, "dangling=maybe": `invalid filter dangling="maybe": `,
 		"name=x": `unknown key "name" (there are: dangling, label, label!, until)`,
 	} {
 		wantOutcome(t, filter, d.dhow(t, "prune", "-f", "--filter", filter), 1, nil, []string{"--filter: ", says})
