@@ -80,10 +80,10 @@ func (p *loadPlace) Commit(_ context.Context, names []transport.Naming) ([]strin
 		case n.Subject != "":
 		case n.Name == "":
 			for _, name := range p.names {
-				p.wanted = append(p.wanted, store.Move{Name: name, To: plainTarget(n.Desc)})
+				p.wanted = append(p.wanted, store.Move{Name: name, To: plainTarget(n.Desc), Labels: map[string]string{}})
 			}
 		default:
-			p.wanted = append(p.wanted, store.Move{Name: repository.Name() + ":" + n.Name, To: plainTarget(n.Desc)})
+			p.wanted = append(p.wanted, store.Move{Name: repository.Name() + ":" + n.Name, To: plainTarget(n.Desc), Labels: map[string]string{}})
 		}
 	}
 	return nil, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -23,6 +24,7 @@ type staging struct {
 	// before are the refs of what others have left of blobs, and put the digests of what
 	// was put.
 	before map[string]bool
+	mu     sync.Mutex // for put
 	put    map[digest.Digest]bool
 	done   bool // it was published
 }
@@ -50,7 +52,9 @@ func (s *Service) stage(ctx context.Context) (*staging, error) {
 
 // add writes a blob, unless it is there.
 func (st *staging) add(ctx context.Context, desc ocispec.Descriptor, role image.Role, open store.Opener) (store.Put, error) {
+	st.mu.Lock()
 	st.put[desc.Digest] = true
+	st.mu.Unlock()
 	return st.batch.Put(ctx, desc, role, open)
 }
 
