@@ -56,8 +56,8 @@ func TestFileThatCannotGo(t *testing.T) {
 
 // lateContext ends as soon as something is so.
 type lateContext struct {
-	context.Context //nolint:containedctx // it is one
-	so              func() bool
+	context.Context
+	so func() bool
 }
 
 func (c lateContext) Err() error {
