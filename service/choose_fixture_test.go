@@ -57,7 +57,7 @@ func (f *fixture) parts(tb testing.TB, line string) *parts {
 	tb.Helper()
 	p := &parts{names: map[digest.Digest]string{}, sizes: map[string]int64{}, leave: map[digest.Digest]bool{}}
 	var outer, inner []ocispec.Descriptor
-	for _, word := range strings.Fields(line) {
+	for word := range strings.FieldsSeq(line) {
 		name, what, ok := strings.Cut(word, "=")
 		if !ok {
 			tb.Fatalf("entry %q", word)

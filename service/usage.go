@@ -41,12 +41,11 @@ func (s *Service) DiskUsage(ctx context.Context) (Usage, error) {
 	})
 	if err == nil {
 		err = s.store.Walk(ctx, "", func(b store.Blob) error {
-			named, there := needed[b.Digest]
-			switch {
-			case !there:
+			switch needed[b.Digest] {
+			case byNone:
 				u.Unused.Add(b.Size)
 				return nil
-			case !named:
+			case byDangling:
 				u.Freeable.Add(b.Size)
 			}
 			u.Images.Add(b.Size)
@@ -62,8 +61,17 @@ func (s *Service) DiskUsage(ctx context.Context) (Usage, error) {
 	return u, nil
 }
 
-// needs are the blobs of images, each with whether one with a name has it.
-type needs map[digest.Digest]bool
+// needs are the blobs of images, each with the image that counts most of those that have it.
+type needs map[digest.Digest]neededBy
+
+// neededBy says what kind of image needs a blob; a greater one counts more.
+type neededBy int
+
+const (
+	byNone neededBy = iota
+	byDangling
+	byNamed
+)
 
 // usage counts the images, and notes what they need.
 func (v *view) usage(u *Usage, needed needs) error {
@@ -72,12 +80,13 @@ func (v *view) usage(u *Usage, needed needs) error {
 		return err
 	}
 	for _, records := range groups {
-		named := !records[len(records)-1].Dangling() // dangling ones come first
+		by := byNamed
 		u.Count++
-		if !named {
+		if records[len(records)-1].Dangling() { // dangling ones come first
+			by = byDangling
 			u.Dangling++
 		}
-		if err := v.need(needed, records[0].Target, named); err != nil {
+		if err := v.need(needed, records[0].Target, by); err != nil {
 			return err
 		}
 	}
@@ -85,7 +94,7 @@ func (v *view) usage(u *Usage, needed needs) error {
 }
 
 // need notes what is below a document, and below what refers to that.
-func (v *view) need(needed needs, target ocispec.Descriptor, named bool) error {
+func (v *view) need(needed needs, target ocispec.Descriptor, by neededBy) error {
 	todo := []ocispec.Descriptor{target}
 	for len(todo) > 0 {
 		g, err := v.graph(todo[len(todo)-1])
@@ -94,11 +103,10 @@ func (v *view) need(needed needs, target ocispec.Descriptor, named bool) error {
 		}
 		todo = todo[:len(todo)-1]
 		for _, n := range g.nodes {
-			known, there := needed[n.desc.Digest]
-			if there && (known || !named) {
+			if needed[n.desc.Digest] >= by {
 				continue
 			}
-			needed[n.desc.Digest] = named
+			needed[n.desc.Digest] = by
 			if n.facts == nil || !image.IsDocument(n.facts.MediaType) {
 				continue
 			}
