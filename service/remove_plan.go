@@ -61,7 +61,12 @@ func (v *view) checkWhole(all All) error {
 
 // conflict returns the error for what is not removed, in the words that clients know.
 func conflict(d digest.Digest, force, format string, args ...any) error {
-	return fmt.Errorf("conflict: unable to delete %s (%s) - %s: %w", shortID(d), force, fmt.Sprintf(format, args...), errdefs.ErrConflict)
+	return conflictOf(shortID(d), force, fmt.Sprintf(format, args...))
+}
+
+// conflictOf returns that error for what, whose kind is not said by its text once more.
+func conflictOf(what, force, why string) error {
+	return errdefs.ErrConflict.WithMessage(fmt.Sprintf("conflict: unable to delete %s (%s) - %s", what, force, why))
 }
 
 // shortID is what tables show of a digest.

@@ -63,7 +63,8 @@ func (s *Service) drop(ctx context.Context, dropper store.Dropper, rec store.Rec
 		return staleError{err}
 	}
 	if errdefs.IsFailedPrecondition(err) && !s.degraded() {
-		return fmt.Errorf("conflict: unable to delete a platform of %s (cannot be forced): %w: %w", Familiar(rec), errdefs.ErrConflict, err)
+		// The store's kind is not handed on: an error has one.
+		return conflictOf("a platform of "+Familiar(rec), "cannot be forced", err.Error())
 	}
 	return err
 }

@@ -189,6 +189,9 @@ func TestRemovePlatformRefused(t *testing.T) {
 			if !errors.Is(err, row.err) || !strings.Contains(err.Error(), row.text) || len(done.Removals) > 0 {
 				t.Errorf("removed %+v, error %v; want %v with %q", done.Removals, err, row.err, row.text)
 			}
+			if errdefs.IsConflict(err) && (errdefs.IsFailedPrecondition(err) || strings.Count(err.Error(), "conflict") != 1) {
+				t.Errorf("error %v; want one kind, said once", err)
+			}
 			for _, root := range []ocispec.Descriptor{w.root, w.sharing, w.single} {
 				w.wantWhole(t, root)
 			}

@@ -92,6 +92,8 @@ func TestRemove(t *testing.T) {
 			switch text := w.fill(t, row.text); {
 			case row.err != nil && (!errors.Is(err, row.err) || !strings.Contains(err.Error(), text)):
 				t.Errorf("error %v; want %v with %q", err, row.err, text)
+			case row.err != nil && errdefs.IsConflict(err) && strings.Count(err.Error(), "conflict") != 1:
+				t.Errorf("error %v; want it to say what it is once", err)
 			case row.err == nil && err != nil:
 				t.Error(err)
 			case row.err == nil && !strings.Contains(strings.Join(done.Warnings, "; "), text):
