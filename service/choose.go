@@ -102,7 +102,7 @@ func (v *view) best(sub *subject, r rule, asked *ocispec.Platform) (*Instance, e
 		}
 	}
 	if found == nil {
-		return nil, sub.unserved(asked, lacking)
+		return nil, sub.unserved(asked, r.platform, lacking)
 	}
 	return found, nil
 }
@@ -130,8 +130,9 @@ func (inst *Instance) lacksConfig() bool {
 func hasConfig(inst *Instance) bool { return inst.Presence != Absent && !inst.lacksConfig() }
 
 // unserved says why no instance serves: the nearest one lacks something, or there is none.
-// Clients know the words before the parenthesis.
-func (sub *subject) unserved(asked *ocispec.Platform, nearest *Instance) error {
+// by returns the platform of an instance that counts. Clients know the words before the
+// parenthesis.
+func (sub *subject) unserved(asked *ocispec.Platform, by func(*Instance) *ocispec.Platform, nearest *Instance) error {
 	wanted := "any platform"
 	if asked != nil {
 		wanted = fmt.Sprintf("the specified platform (%s)", quoted(asked))
@@ -151,11 +152,11 @@ func (sub *subject) unserved(asked *ocispec.Platform, nearest *Instance) error {
 		}
 		why, lacks = ErrContentMissing, fmt.Sprintf("; manifest %s needs %s", nearest.Descriptor.Digest, some(missing))
 	}
-	return fmt.Errorf("%s: %w%s (%s): %w", found, why, lacks, sub.there(), errdefs.ErrNotFound)
+	return fmt.Errorf("%s: %w%s (%s): %w", found, why, lacks, sub.there(by), errdefs.ErrNotFound)
 }
 
-// there lists the platforms of an image by their presence.
-func (sub *subject) there() string {
+// there lists the platforms of an image, those that count, by their presence.
+func (sub *subject) there(counts func(*Instance) *ocispec.Platform) string {
 	by := map[Presence][]string{}
 	others := 0
 	for i := range sub.instances {
@@ -164,7 +165,7 @@ func (sub *subject) there() string {
 			others++
 			continue
 		}
-		if p := quoted(inst.Platform); !slices.Contains(by[inst.Presence], p) {
+		if p := quoted(counts(inst)); !slices.Contains(by[inst.Presence], p) {
 			by[inst.Presence] = append(by[inst.Presence], p)
 		}
 	}

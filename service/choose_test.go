@@ -61,7 +61,7 @@ func (row choice) check(t *testing.T, f *fixture, p *parts) {
 		t.Errorf("Get: %v, want it to be %v", err, row.why)
 	}
 	for _, other := range []error{service.ErrNoPlatform, service.ErrConfigMissing, service.ErrContentMissing} {
-		if other != row.why && errors.Is(err, other) && row.why != nil {
+		if row.why != nil && !errors.Is(row.why, other) && errors.Is(err, other) {
 			t.Errorf("Get: %v is %v too", err, other)
 		}
 	}
@@ -240,7 +240,11 @@ func TestChoiceOfWhatIsNoImage(t *testing.T) {
 		{name: "the config says unknown", image: "u=-;config=unknown/unknown amd=linux/amd64", get: "amd", size: "index+amd"},
 		{
 			name: "the config is for another platform", image: "a=linux/arm64;config=linux/amd64", asked: "linux/arm64",
-			get: noPlatform, manifest: "a", size: "index+a", history: noPlatform, why: service.ErrNoPlatform,
+			get: noPlatform + " (linux/arm64): no such platform (complete: linux/amd64)", manifest: "a", size: "index+a", history: noPlatform, why: service.ErrNoPlatform,
+		},
+		{
+			name: "the config is for another platform, and Manifest tells what the list says", image: "a=linux/arm64;config=linux/amd64", asked: "linux/s390x",
+			get: "!(complete: linux/amd64)", manifest: "!(complete: linux/arm64)", size: "!(complete: linux/arm64)", why: service.ErrNoPlatform,
 		},
 		{
 			name: "the config is for this platform, the list says another", image: "a=linux/arm64;config=linux/amd64", asked: "linux/amd64",

@@ -84,7 +84,7 @@ func (s *Service) Get(ctx context.Context, reference string, opts GetOptions) (I
 func getRule(op platform.Operation) rule {
 	return rule{
 		op:       op,
-		platform: func(inst *Instance) *ocispec.Platform { return inst.judged() },
+		platform: (*Instance).judged,
 		serves:   func(inst *Instance) bool { return inst.Presence == Complete && inst.Config != "" },
 	}
 }

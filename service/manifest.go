@@ -95,7 +95,7 @@ func (v *view) manifestOf(sub *subject, asked *ocispec.Platform) (ocispec.Descri
 	}
 	chosen, err := platform.Select(platform.Manifest, asked, as, platform.Options{Host: v.s.opts.Host})
 	if errdefs.IsNotFound(err) {
-		return ocispec.Descriptor{}, fmt.Errorf("failed to find manifest: %w", sub.unserved(asked, nil))
+		return ocispec.Descriptor{}, fmt.Errorf("failed to find manifest: %w", sub.unserved(asked, (*Instance).listed, nil))
 	}
 	if err != nil {
 		return ocispec.Descriptor{}, err

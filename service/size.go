@@ -35,10 +35,12 @@ func (s *Service) Size(ctx context.Context, reference string, asked *ocispec.Pla
 
 func sizeRule(serves func(*Instance) bool) rule {
 	return rule{
-		op: platform.Manifest, serves: serves,
-		platform: func(inst *Instance) *ocispec.Platform { return inst.Platform },
+		op: platform.Manifest, serves: serves, platform: (*Instance).listed,
 	}
 }
+
+// listed returns what the list says of an instance, or where that says nothing its config.
+func (inst *Instance) listed() *ocispec.Platform { return inst.Platform }
 
 func anyPresent(inst *Instance) bool { return inst.Presence != Absent }
 
