@@ -3,11 +3,13 @@ package service
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/copy"
+	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/ref"
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/transport"
@@ -172,13 +174,15 @@ func (s *Service) pushSource(ctx context.Context, reference string) (pushSubject
 
 // pushed notes what a copy to the destination has done.
 func (p *Pushed) pushed(r *copy.Receipt, plan *pushPlan) {
-	p.Root, p.Receipt, p.Notes = r.Root, r, append(p.Notes, r.Notes...)
+	p.Root, p.Receipt = r.Root, r
+	p.Notes = append(p.Notes, r.Notes...)
 	d := r.Totals.Descriptors
 	p.Copied, p.Reused = d[copy.Copied]+d[copy.Converted]+d[copy.Edited], d[copy.Reused]+d[copy.Mounted]
 	p.BytesCopied, p.BytesReused = r.Totals.BytesCopied, r.Totals.BytesReused
 	p.Left, p.Elsewhere = plan.left(), plan.elsewhere
 	if note := plan.note(r.Root); note != "" && r.Root.Digest != "" {
-		p.Notes = append(p.Notes, note)
+		became := fmt.Sprintf("%s %s became %s", image.RoleIndex, p.Image.Digest, r.Root.Digest) // as the copy has it
+		p.Notes = append(slices.DeleteFunc(p.Notes, func(other string) bool { return other == became }), note)
 	}
 }
 

@@ -180,6 +180,9 @@ func (tc pushCase) check(t *testing.T, to *remote, p service.Pushed, root ocispe
 	if said := strings.Join(p.Notes, "\n"); (tc.note == "") != (said == "") || !strings.Contains(said, tc.note) {
 		t.Errorf("notes: %q; want %q", said, tc.note)
 	}
+	if n := strings.Count(strings.Join(p.Notes, "\n"), root.Digest.String()); n > 1 {
+		t.Errorf("notes: %q; what became of the list is in %d of them", p.Notes, n)
+	}
 	var found []string
 	if !image.IsList(there.MediaType) {
 		for name, desc := range manifests {
