@@ -85,7 +85,7 @@ func (a *app) command() *cobra.Command {
 	root.SetHelpCommand(helpCommand(root))
 	for _, c := range []*cobra.Command{
 		a.imagesCommand(), a.pullCommand(), a.pushCommand(), a.tagCommand(), a.rmiCommand(), a.pruneCommand(),
-		a.saveCommand(), a.loadCommand(), a.historyCommand(), a.dfCommand(),
+		a.saveCommand(), a.loadCommand(), a.importCommand(), a.historyCommand(), a.dfCommand(),
 		a.copyCommand(), a.inspectCommand(), a.tagsCommand(), a.reposCommand(), a.referrersCommand(), a.deleteCommand(),
 		a.loginCommand(), a.logoutCommand(), a.digestCommand(),
 		a.storeCommand(), a.fsckCommand(), a.gcCommand(),

@@ -122,6 +122,7 @@ func TestPageHasEveryFieldOfJSON(t *testing.T) {
 		"images [REFERENCE...]":    {reflect.TypeFor[imageReport]()},
 		"save IMAGE...":            {reflect.TypeFor[savedReport]()},
 		"load":                     {reflect.TypeFor[loadedReport](), reflect.TypeFor[loadedImage]()},
+		"import FILE [NAME]":       {reflect.TypeFor[importedReport]()},
 		"history IMAGE":            {reflect.TypeFor[historyReport](), reflect.TypeFor[historyStep]()},
 		"df":                       {reflect.TypeFor[usageReport](), reflect.TypeFor[store.Amount]()},
 		"tag IMAGE NAME...":        {reflect.TypeFor[taggedReport]()},

@@ -215,7 +215,7 @@ func TestCompletion(t *testing.T) {
 		"copy oci:layout:latest --form": "--format",
 		"copy --format ":                "oci\nv2s2\n",
 		"copy --progress ":              "auto\nbars\nplain\njson\nnone\n",
-		"help ":                         "completion\ncopy\ndelete\ndf\ndigest\nfsck\ngc\nhistory\nimages\ninspect\nload\nlogin\nlogout\nprune\npull\npush\nreferrers\nrepos\nrmi\nsave\nstore\ntag\ntags\nversion\n",
+		"help ":                         "completion\ncopy\ndelete\ndf\ndigest\nfsck\ngc\nhistory\nimages\nimport\ninspect\nload\nlogin\nlogout\nprune\npull\npush\nreferrers\nrepos\nrmi\nsave\nstore\ntag\ntags\nversion\n",
 		"help store ":                   "info\n",
 		"help copy ":                    ":4\n",
 		"store ":                        "info",
