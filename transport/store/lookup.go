@@ -8,7 +8,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/strictjson"
 	"github.com/dhowhq/dhow/ref"
 	local "github.com/dhowhq/dhow/store"
@@ -26,66 +25,33 @@ func (s *Source) find(ctx context.Context) (root ocispec.Descriptor, err error) 
 		root, err = s.ref.find(r)
 		return err
 	})
-	if errdefs.IsNotFound(err) && s.ref.ID != "" && s.opts.Resolve != nil {
-		return s.opts.Resolve(ctx, s.ref.ID)
+	if asked := s.ref.unnamed(); errdefs.IsNotFound(err) && asked != "" && s.opts.Resolve != nil {
+		return s.opts.Resolve(ctx, asked)
 	}
 	return root, err
 }
 
-// find looks up an image by its name, or the digest of something in it.
+// find looks up an image by exactly its name; one with a digest has to be that.
 func (r Reference) find(names local.NameReader) (ocispec.Descriptor, error) {
-	if d := r.Name.Digest(); d != "" {
-		return within(names, d, r.Name.Name())
-	}
 	if !r.isZero() {
 		rec, err := names.Get(r.Name.String())
-		if err == nil || !errdefs.IsNotFound(err) {
-			return rec.Target, err
+		if err != nil && !errdefs.IsNotFound(err) {
+			return ocispec.Descriptor{}, err
 		}
-	}
-	if d, err := image.ParseDigest(r.ID); err == nil {
-		return within(names, d, "")
+		if d := r.Name.Digest(); err == nil && (d == "" || d == rec.Target.Digest) {
+			return rec.Target, nil
+		}
 	}
 	return ocispec.Descriptor{}, fmt.Errorf("no such image: %w", errdefs.ErrNotFound)
 }
 
-// within returns the list or manifest of a digest that is in an image, of a repository
-// if one is given.
-func within(names local.NameReader, d digest.Digest, repository string) (ocispec.Descriptor, error) {
-	records, err := names.Containing(d)
-	if err != nil {
-		return ocispec.Descriptor{}, err
+// unnamed returns what the reference can mean without being the name of an image: an ID, or
+// a digest in a repository; empty for nothing.
+func (r Reference) unnamed() string {
+	if r.ID == "" && r.Name.Digest() != "" {
+		return r.Name.String()
 	}
-	in := 0
-	for _, rec := range records {
-		if repository != "" && repositoryOf(rec.Name) != repository {
-			continue
-		}
-		if rec.Target.Digest == d {
-			return rec.Target, nil
-		}
-		in++
-	}
-	if in == 0 {
-		return ocispec.Descriptor{}, fmt.Errorf("no such image: %w", errdefs.ErrNotFound)
-	}
-	facts, err := names.Facts(d)
-	if errdefs.IsNotFound(err) {
-		return ocispec.Descriptor{}, fmt.Errorf("%s is part of an image and not there: %w", d, errdefs.ErrNotFound)
-	}
-	if err == nil && !image.IsDocument(facts.MediaType) {
-		err = fmt.Errorf("%s is not a manifest or list but %s: %w", d, strictjson.Quote(facts.MediaType), errdefs.ErrNotFound)
-	}
-	return ocispec.Descriptor{MediaType: facts.MediaType, Digest: d, Size: facts.Size, ArtifactType: facts.ArtifactType}, err
-}
-
-// repositoryOf returns the repository of a record's name, or nothing.
-func repositoryOf(name string) string {
-	r, err := ref.Parse(name)
-	if err != nil {
-		return ""
-	}
-	return r.Name()
+	return r.ID
 }
 
 // Referrers returns the documents that are there and have that subject, in the order of

@@ -23,9 +23,10 @@ type Options struct {
 	// Store has the images. It stays the caller's, and open as long as what is opened
 	// with it.
 	Store local.Store
-	// Resolve finds the list or manifest of an ID that is not the whole digest of one, or
-	// is ErrNotFound; nil: nothing is found so.
-	Resolve func(ctx context.Context, id string) (ocispec.Descriptor, error)
+	// Resolve finds the list or manifest that an ID means, or a name with a digest, which
+	// no image is called exactly, or is ErrNotFound; nil: nothing is found so. The method
+	// Document of an image service is one.
+	Resolve func(ctx context.Context, reference string) (ocispec.Descriptor, error)
 	// Limits bound the graphs of which it is asked whether all of them is there.
 	Limits image.Limits
 	// Logger is told of what could not be tidied up; nil: nobody.

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/dhowhq/dhow/copy"
 	"github.com/dhowhq/dhow/internal/testimage"
+	"github.com/dhowhq/dhow/service"
 	local "github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/transport/oci"
 	"github.com/dhowhq/dhow/transport/store"
@@ -30,12 +30,8 @@ func TestRoot(t *testing.T) {
 	src.Delete(absent.Digest)
 	write(t, s, src, root, "app:1")
 	write(t, s, src, other, "other")
-	resolved := func(_ context.Context, id string) (ocispec.Descriptor, error) {
-		if id != "cafe" {
-			return ocispec.Descriptor{}, errdefs.ErrNotFound
-		}
-		return other, nil
-	}
+	write(t, s, src, other, "pinned@"+other.Digest.String())
+	resolved := service.New(s, service.Options{}).Document
 	for details, want := range map[string]digest.Digest{
 		"app:1":                                 root.Digest,
 		"docker.io/library/app:1":               root.Digest,
@@ -46,12 +42,18 @@ func TestRoot(t *testing.T) {
 		"app@" + root.Digest.String():           root.Digest,
 		"app:unheard@" + root.Digest.String():   root.Digest,
 		"app@" + amd.Digest.String():            amd.Digest,
-		"cafe":                                  other.Digest, // by Resolve
+		other.Digest.Encoded()[:12]:             other.Digest,
+		"pinned@" + other.Digest.String():       other.Digest,
+		config.Digest.String():                  amd.Digest,
+		config.Digest.Encoded()[:12]:            amd.Digest,
+		"app@" + config.Digest.String():         amd.Digest,
+		"app:unheard@" + config.Digest.String(): amd.Digest,
 		"app":                                   "",
 		"app:2":                                 "",
 		"dead":                                  "",
 		absent.Digest.String():                  "",
-		config.Digest.String():                  "",
+		"other@" + config.Digest.String():       "",
+		"app@" + absent.Digest.String():         "",
 		"app@" + other.Digest.String():          "",
 		"other@" + amd.Digest.String():          "",
 		digest.FromString("nothing").String():   "",
@@ -67,6 +69,11 @@ func TestRoot(t *testing.T) {
 			t.Errorf("%s: %s of %d bytes, %v; want %s", details, got.Digest, got.Size, err, want)
 		}
 		transporttest.Close(t, from)
+	}
+	for details, want := range map[string]bool{"other": true, "pinned@" + other.Digest.String(): true, other.Digest.String(): false} {
+		if _, err := source(t, s, details).Root(t.Context()); (err == nil) != want || !want && !errdefs.IsNotFound(err) {
+			t.Errorf("%s without Resolve: %v", details, err)
+		}
 	}
 	if _, err := store.OpenSource(t.Context(), store.Reference{}, store.Options{Store: s}); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("no reference: %v", err)
