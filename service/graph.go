@@ -160,15 +160,23 @@ func (v *view) sizeOf(d digest.Digest) (int64, error) {
 	if size, ok := v.seen.get(d); ok {
 		return size, nil
 	}
-	blob, err := v.Blob(d)
+	size, err := v.blobSize(d)
 	switch {
 	case err == nil:
-		v.seen.put(d, blob.Size)
-		return blob.Size, nil
+		v.seen.put(d, size)
+		return size, nil
 	case errdefs.IsNotFound(err), errdefs.IsNotImplemented(err): // an algorithm that nobody has
 		return -1, nil
 	}
 	return 0, err
+}
+
+func (v *view) blobSize(d digest.Digest) (int64, error) {
+	if v.survey != nil {
+		return v.survey.Size(d)
+	}
+	blob, err := v.Blob(d)
+	return blob.Size, err
 }
 
 // learn finds out what is known of a node that is present. Of a layer nothing is.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -148,7 +149,9 @@ func (v *view) list(opts ListOptions) ([]Summary, error) {
 		uses = sharing{}
 	}
 	all := make([]Summary, 0, len(groups))
-	v.seen = &seen{}
+	if err := v.expect(groups, f, opts); err != nil {
+		return nil, err
+	}
 	g := &graph{}
 	for i, records := range groups {
 		if i%64 == 0 && v.ctx.Err() != nil {
@@ -173,6 +176,32 @@ func (v *view) list(opts ListOptions) ([]Summary, error) {
 	}
 	uses.tell(all)
 	return all, nil
+}
+
+// many is from how many images on it is worth it to survey what is there.
+const many = 100
+
+// expect prepares for looking at the images that are going to be looked at.
+func (v *view) expect(groups [][]store.Record, f filter, opts ListOptions) error {
+	n := len(groups)
+	if !opts.Shared {
+		n = 0
+		for _, records := range groups {
+			if f.names(records) {
+				n++
+			}
+		}
+	}
+	v.seen = &seen{}
+	surveyor, ok := v.NameReader.(store.Surveyor)
+	if !ok || n < many || n < len(groups)/8 {
+		return nil
+	}
+	var err error
+	if v.survey, err = surveyor.Survey(); errdefs.IsResourceExhausted(err) {
+		return nil
+	}
+	return err
 }
 
 // outlined returns the outline of an image, for which it walks in a graph if need be.

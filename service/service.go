@@ -73,6 +73,8 @@ func (s *Service) view(ctx context.Context, f func(v *view) error) error {
 type view struct {
 	store.NameReader
 	s *Service
-	seen *seen // nil: nothing is noted
-	ctx  context.Context //nolint:containedctx // it lives as long as the call that it belongs to
+	// What looks at many images has these; nil: each blob is looked up by itself.
+	seen   *seen
+	survey store.Survey
+	ctx    context.Context //nolint:containedctx // it lives as long as the call that it belongs to
 }

@@ -76,6 +76,8 @@ type DB struct {
 	file *os.File
 	// broken tells that the library has panicked where it holds locks.
 	broken atomic.Bool
+	// surveyed is how many blobs the last Survey has found.
+	surveyed atomic.Int64
 }
 
 // Mode says how a database is opened.
