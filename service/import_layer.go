@@ -102,6 +102,9 @@ func fillLayer(w store.Writer, r io.Reader, limit int64) (mediaType string, diff
 	return mediaType, diffID, err
 }
 
+// tarBlock is the size of what a tar archive consists of.
+const tarBlock = 512
+
 // digestTar reads a tar archive to its end, and returns its digest. Nothing of it is kept.
 func digestTar(r io.Reader, limit int64) (digest.Digest, error) {
 	digester := digest.SHA256.Digester()
@@ -110,6 +113,8 @@ func digestTar(r io.Reader, limit int64) (digest.Digest, error) {
 	for {
 		_, err := archive.Next()
 		switch {
+		case errors.Is(err, io.EOF) && (limit-in.left)%tarBlock != 0:
+			return "", fmt.Errorf("the archive is cut off: %w", errdefs.ErrInvalidArgument)
 		case errors.Is(err, io.EOF):
 			_, err = io.Copy(io.Discard, in) // what is behind the end is of the layer as well
 			return digester.Digest(), err
