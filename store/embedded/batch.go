@@ -13,8 +13,8 @@ import (
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
 )
 
-// Begin is that of store.Blobs. A batch has its small blobs in memory until it is
-// published or closed.
+// Begin is that of store.Blobs. A batch has small blobs in memory until it is published
+// or closed, up to 16 MiB of them.
 func (s *Store) Begin(ctx context.Context, lease string) (store.Batch, error) {
 	if err := s.refused(); err != nil {
 		return nil, err
@@ -36,10 +36,11 @@ type batch struct {
 
 	publishing sync.WaitGroup // transactions that may still happen
 
-	mu     sync.Mutex
-	blobs  map[digest.Digest]*wanted // since the last Publish
-	failed error                     // a blob was lost: nothing can be published any more
-	closed bool
+	mu       sync.Mutex
+	blobs    map[digest.Digest]*wanted // since the last Publish
+	inMemory int                       // bytes of small blobs that this batch has written of them
+	failed   error                     // a blob was lost: nothing can be published any more
+	closed   bool
 }
 
 // wanted is a blob that a batch has put. It is used (see uses) as long as the batch has

@@ -143,6 +143,9 @@ func (p *publication) after(err error) {
 		mine := b.blobs[w.digest] == w
 		if mine {
 			delete(b.blobs, w.digest)
+			if len(b.blobs) == 0 {
+				b.inMemory = 0
+			}
 		}
 		b.mu.Unlock()
 		if mine {

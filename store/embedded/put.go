@@ -22,7 +22,14 @@ func (b *batch) Put(ctx context.Context, desc ocispec.Descriptor, role image.Rol
 		return "", err
 	}
 	put, err := b.obtain(ctx, desc, k, func(ctx context.Context) (*blobfile.Ingest, error) {
-		return b.s.fill(ctx, desc, k, open)
+		in, err := b.s.fill(ctx, desc, k, open)
+		if err != nil {
+			return nil, err
+		}
+		if err := b.bound(ctx, in); err != nil {
+			return nil, errors.Join(err, in.Close())
+		}
+		return in, nil
 	})
 	if err != nil {
 		return "", fmt.Errorf("writing %s: %w", desc.Digest, err)
@@ -65,6 +72,28 @@ func (s *Store) fill(ctx context.Context, desc ocispec.Descriptor, k kind, open 
 		return nil, errors.Join(err, in.Close())
 	}
 	return in, nil
+}
+
+// maxInMemory is how many bytes of small blobs a batch has in memory, beyond which they get
+// files as large ones do.
+const maxInMemory = 16 << 20
+
+// bound has a blob that was written be in a file if the batch has enough in memory.
+func (b *batch) bound(ctx context.Context, in *blobfile.Ingest) error {
+	data, small := in.Bytes()
+	if !small {
+		return nil
+	}
+	b.mu.Lock()
+	enough := b.inMemory+len(data) > maxInMemory
+	if !enough {
+		b.inMemory += len(data)
+	}
+	b.mu.Unlock()
+	if !enough {
+		return nil
+	}
+	return in.Spill(ctx)
 }
 
 // reserve is how much is left free on the disk, for the database.

@@ -110,7 +110,10 @@ func (w *writer) commit(ctx context.Context, desc ocispec.Descriptor, role image
 	used := false
 	_, err = w.b.obtain(ctx, desc, k, func(ctx context.Context) (*blobfile.Ingest, error) {
 		used = true
-		return w.in, w.in.Rename(ctx, putRef+string(desc.Digest))
+		if err := w.in.Rename(ctx, putRef+string(desc.Digest)); err != nil {
+			return nil, err
+		}
+		return w.in, w.b.bound(ctx, w.in)
 	})
 	if err == nil && !used {
 		return w.in.Abort()

@@ -174,6 +174,25 @@ func (in *Ingest) spill() error {
 	return nil
 }
 
+// Spill has bytes that are in memory be in the file instead, so that they are a blob with
+// a file of its own.
+func (in *Ingest) Spill(ctx context.Context) error {
+	err := in.use(ctx, func() error {
+		if !in.inSmall {
+			return nil
+		}
+		if err := in.spill(); err != nil {
+			return err
+		}
+		in.small, in.inSmall = nil, false
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("writing %.256q: %w", in.ref, err)
+	}
+	return nil
+}
+
 // Reset forgets all bytes.
 func (in *Ingest) Reset() error {
 	err := in.use(context.Background(), in.reset)
