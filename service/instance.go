@@ -140,9 +140,10 @@ func (g *graph) inside(n *node, inst *Instance) {
 	if isImage(n.facts) {
 		inst.Config = n.facts.Config
 	}
+	again := repeated(n.children)
 	for i, e := range n.facts.Edges {
 		child := n.children[i]
-		if slices.Contains(n.children[:i], child) {
+		if again(i) {
 			continue
 		}
 		size := e.Desc.Size
@@ -159,6 +160,20 @@ func (g *graph) inside(n *node, inst *Instance) {
 				inst.Platform = inst.own
 			}
 		}
+	}
+}
+
+// repeated returns what reports whether a node is among those before it as well. It is asked
+// for each position, in their order.
+func repeated(nodes []*node) func(i int) bool {
+	if len(nodes) <= few {
+		return func(i int) bool { return slices.Contains(nodes[:i], nodes[i]) }
+	}
+	seen := make(map[*node]bool, len(nodes))
+	return func(i int) bool {
+		before := seen[nodes[i]]
+		seen[nodes[i]] = true
+		return before
 	}
 }
 
