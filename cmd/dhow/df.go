@@ -50,17 +50,19 @@ type usageReport struct {
 }
 
 func (a *app) df(ctx context.Context, f dfFlags) error {
-	return a.withImages(ctx, storeLook, func(images *service.Service) error {
-		u, err := images.DiskUsage(ctx)
-		if err != nil {
-			return err
-		}
-		r := usageReport(u)
-		if f.json {
-			return a.writeJSON(r)
-		}
-		return a.write(func(w io.Writer) error { return text.Table(w, r.table()) })
+	var u service.Usage
+	err := a.withImagesIfAny(ctx, storeLook, func(images *service.Service) (err error) {
+		u, err = images.DiskUsage(ctx)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	r := usageReport(u)
+	if f.json {
+		return a.writeJSON(r)
+	}
+	return a.write(func(w io.Writer) error { return text.Table(w, r.table()) })
 }
 
 // table are the lines of the table for people.

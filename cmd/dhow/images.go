@@ -74,24 +74,25 @@ func (a *app) listImages(ctx context.Context, f *imagesFlags, references []strin
 	}
 	opts.Filter.References = append(opts.Filter.References, references...)
 	shortLived()
-	return a.withImages(ctx, storeLook, func(images *service.Service) error {
-		found, err := images.List(ctx, opts)
-		if err != nil {
-			return err
-		}
-		switch {
-		case f.json:
-			return a.writeJSON(newImageReports(found))
-		case f.tree:
-			return a.write(func(w io.Writer) error { return writeImageTrees(w, newImageReports(found)) })
-		case f.quiet:
-			return a.write(func(w io.Writer) error { return f.writeIDs(w, found) })
-		case t != nil:
-			return a.write(func(w io.Writer) error { return writeRows(w, t, f.rows(found, now)) })
-		default:
-			return a.write(func(w io.Writer) error { return text.Table(w, f.table(f.rows(found, now))) })
-		}
+	var found []service.Summary
+	err = a.withImagesIfAny(ctx, storeLook, func(images *service.Service) (err error) {
+		found, err = images.List(ctx, opts)
+		return err
 	})
+	switch {
+	case err != nil:
+		return err
+	case f.json:
+		return a.writeJSON(newImageReports(found))
+	case f.tree:
+		return a.write(func(w io.Writer) error { return writeImageTrees(w, newImageReports(found)) })
+	case f.quiet:
+		return a.write(func(w io.Writer) error { return f.writeIDs(w, found) })
+	case t != nil:
+		return a.write(func(w io.Writer) error { return writeRows(w, t, f.rows(found, now)) })
+	default:
+		return a.write(func(w io.Writer) error { return text.Table(w, f.table(f.rows(found, now))) })
+	}
 }
 
 // imageReport is the JSON form of an image in a list.

@@ -30,6 +30,16 @@ func (a *app) withImages(ctx context.Context, use storeUse, f func(*service.Serv
 	return f(a.images(opened.Store))
 }
 
+// withImagesIfAny is withImages, but where there is no store yet f is not called, and a note
+// says so.
+func (a *app) withImagesIfAny(ctx context.Context, use storeUse, f func(*service.Service) error) error {
+	err := a.withImages(ctx, use, f)
+	if errors.Is(err, errNoStore) {
+		return a.printNotes([]string{oneLine(err.Error())})
+	}
+	return err
+}
+
 // images returns the image service on a store.
 func (a *app) images(s store.Store) *service.Service {
 	driver := embeddedEngine

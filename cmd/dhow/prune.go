@@ -84,18 +84,20 @@ func (a *app) prune(ctx context.Context, f *pruneFlags, opts service.PruneOption
 			return err
 		}
 	}
-	return a.withImages(ctx, storeChange, func(images *service.Service) error {
-		pruned, err := images.Prune(ctx, opts)
-		if err != nil && len(pruned.Removals) == 0 && pruned.Reclaimed == 0 {
-			return err
-		}
-		r := removedReport{Removals: []removalReport{}}
-		r.add(pruned.Removals, pruned.Reclaimed)
-		if f.json {
-			return errors.Join(a.writeJSON(r), err)
-		}
-		return errors.Join(a.write(r.print), err)
+	var pruned service.Pruned
+	err := a.withImagesIfAny(ctx, storeChange, func(images *service.Service) (err error) {
+		pruned, err = images.Prune(ctx, opts)
+		return err
 	})
+	if err != nil && len(pruned.Removals) == 0 && pruned.Reclaimed == 0 {
+		return err
+	}
+	r := removedReport{Removals: []removalReport{}}
+	r.add(pruned.Removals, pruned.Reclaimed)
+	if f.json {
+		return errors.Join(a.writeJSON(r), err)
+	}
+	return errors.Join(a.write(r.print), err)
 }
 
 // print writes what was removed for people.

@@ -106,6 +106,9 @@ const (
 	storeFill
 )
 
+// errNoStore is that nothing was ever kept in a local store, which has no images then.
+var errNoStore = errors.New("there is no store")
+
 // openStore opens the local store for a command, which closes it. One that is not there
 // is ErrNotFound, unless it is made. That it is damaged was said on standard error.
 func (a *app) openStore(ctx context.Context, use storeUse) (store.Store, error) {
@@ -136,7 +139,7 @@ func (a *app) openEmbedded(ctx context.Context, use storeUse) (*embedded.Store, 
 		return nil, err
 	}
 	if !there && use != storeFill {
-		return nil, fmt.Errorf("there is no store in %s: %w", dir, errdefs.ErrNotFound)
+		return nil, fmt.Errorf("%w in %s: %w", errNoStore, dir, errdefs.ErrNotFound)
 	}
 	opts := embedded.Options{Logger: a.log, LockTimeout: a.store.wait, Limits: a.limits}
 	if opts.LockTimeout == 0 {
