@@ -158,10 +158,15 @@ func (sub *subject) unserved(asked *ocispec.Platform, by func(*Instance) *ocispe
 // there lists the platforms of an image, those that count, by their presence.
 func (sub *subject) there(counts func(*Instance) *ocispec.Platform) string {
 	by := map[Presence][]string{}
-	others := 0
+	lists, others := 0, 0
 	for i := range sub.instances {
 		inst := &sub.instances[i]
-		if inst.Kind != KindImage {
+		switch inst.Kind {
+		case KindImage:
+		case KindList:
+			lists++
+			continue
+		default:
 			others++
 			continue
 		}
@@ -174,6 +179,9 @@ func (sub *subject) there(counts func(*Instance) *ocispec.Platform) string {
 		if all := by[presence]; len(all) > 0 {
 			parts = append(parts, string(presence)+": "+some(all))
 		}
+	}
+	if lists > 0 {
+		parts = append(parts, fmt.Sprintf("absent lists: %d", lists))
 	}
 	if others > 0 {
 		parts = append(parts, fmt.Sprintf("no images: %d", others))

@@ -24,7 +24,8 @@ type Details struct {
 	Size int64
 	// Updated is when one of its records last moved.
 	Updated time.Time
-	// Instances are all manifests, those that are not there too.
+	// Instances are all manifests, those that are not there too, and the lists that are
+	// not.
 	Instances []Instance
 }
 

@@ -23,7 +23,7 @@ const (
 	Complete Presence = "complete" // all of it is there
 )
 
-// Kind is what a manifest in an image is.
+// Kind is what an Instance of an image is.
 type Kind string
 
 // The kinds.
@@ -31,9 +31,11 @@ const (
 	KindImage       Kind = "image"
 	KindAttestation Kind = "attestation" // says something of another manifest
 	KindUnknown     Kind = "unknown"     // no image: an artifact, or of the platform unknown/unknown
+	KindList        Kind = "list"        // a list that is absent: what is in it is not known
 )
 
-// Instance is one manifest of an image, as it is in the store.
+// Instance is one manifest of an image, as it is in the store, or a list that is not there
+// in the place of those that it has.
 type Instance struct {
 	// Descriptor is the manifest's as its list has it, or the target's.
 	Descriptor ocispec.Descriptor
@@ -66,7 +68,8 @@ type Instance struct {
 // different platforms is there twice.
 func (v *view) instances(g *graph) []Instance { return g.below(g.nodes[0]) }
 
-// below returns the instances below a list, or that of a manifest.
+// below returns the instances below a list, or that of a manifest. An absent list is one
+// itself, where its entries would be.
 func (g *graph) below(root *node) []Instance {
 	if root.role != image.RoleIndex {
 		return []Instance{g.instance(root, root.desc, root.role)}
@@ -75,7 +78,10 @@ func (g *graph) below(root *node) []Instance {
 	lists := []*node{root}
 	seen := map[entryKey]bool{}
 	for i := 0; i < len(lists); i++ { // it grows
-		if lists[i].facts == nil {
+		if n := lists[i]; n.facts == nil {
+			if !n.present {
+				all = append(all, g.instance(n, n.desc, image.RoleIndex))
+			}
 			continue
 		}
 		for _, e := range lists[i].facts.Edges {
@@ -126,6 +132,8 @@ func (g *graph) instance(n *node, desc ocispec.Descriptor, role image.Role) Inst
 		inst.Presence = Partial
 	}
 	switch {
+	case role == image.RoleIndex:
+		inst.Kind = KindList
 	case role == image.RoleAttestation:
 		inst.Kind = KindAttestation
 		inst.For, _ = image.AttestationOf(desc)

@@ -1,9 +1,12 @@
 package service_test
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
@@ -38,6 +41,44 @@ func TestRepeatedLayers(t *testing.T) {
 				t.Errorf("%d of %d bytes, %v missing; want %d of %d, and %s", inst.Content, inst.Total, inst.Missing, want-gone.Size, want, gone.Digest)
 			}
 		})
+	}
+}
+
+// TestAbsentList shows a list in an image that is not there in the place of what it has.
+func TestAbsentList(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, amd64)
+	p := f.parts(t, "n/arm=linux/arm64 amd=linux/amd64")
+	nested := f.children(t, p.root)[0]
+	p.names[nested.Digest] = "n"
+	f.putPart(t, p.root, func(n *image.Node) bool { return n.Desc.Digest == nested.Digest }, "example.com/image:1")
+	want := []string{"image complete amd", "list absent n"}
+	described := func(instances []service.Instance) (got []string) {
+		for i := range instances {
+			got = append(got, fmt.Sprintf("%s %s %s", instances[i].Kind, instances[i].Presence, p.names[instances[i].Descriptor.Digest]))
+		}
+		return got
+	}
+	img := get(t, f, "example.com/image:1", service.GetOptions{Details: true})
+	if diff := cmp.Diff(want, described(img.Details.Instances)); diff != "" {
+		t.Error("instances of Get (-want +got):\n", diff)
+	}
+	if missing := img.Details.Instances[1].Missing; len(missing) != 1 || missing[0].Digest != nested.Digest {
+		t.Errorf("the list lacks %v; want itself", missing)
+	}
+	all, err := f.List(t.Context(), service.ListOptions{})
+	if err != nil || len(all) != 1 || all[0].Preferred != 0 {
+		t.Fatalf("List: %+v, %v", all, err)
+	}
+	if diff := cmp.Diff(want, described(all[0].Instances)); diff != "" {
+		t.Error("instances of List (-want +got):\n", diff)
+	}
+	const there = "(complete: linux/amd64; absent lists: 1)"
+	if _, err := f.Get(t.Context(), "example.com/image:1", service.GetOptions{Platform: asked("linux/arm64")}); !errors.Is(err, service.ErrNoPlatform) || !strings.Contains(err.Error(), there) {
+		t.Errorf("Get: %v; want %s", err, there)
+	}
+	if _, err := f.Get(t.Context(), nested.Digest.String(), service.GetOptions{}); !errors.Is(err, service.ErrNoPlatform) || !strings.Contains(err.Error(), "(absent lists: 1)") {
+		t.Errorf("Get of the list: %v; want that it is absent", err)
 	}
 }
 

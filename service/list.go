@@ -42,8 +42,8 @@ type Summary struct {
 	// Preferred is the position in Instances of what Get returns where no platform is
 	// asked for; -1 where it returns none.
 	Preferred int
-	// Instances are all manifests, those that are not there too. They are shared with
-	// other answers, and must not be changed.
+	// Instances are all manifests, those that are not there too, and the lists that are
+	// not. They are shared with other answers, and must not be changed.
 	Instances []Instance
 	// Size is that of everything of the image that is there, each blob once, in bytes;
 	// Shared how much of it other images have too, or -1 where it was not asked for.

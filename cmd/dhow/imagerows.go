@@ -65,11 +65,12 @@ func (f *imagesFlags) id(d digest.Digest) string {
 	return d.String()
 }
 
-// platformCount says of how many of the platforms all is there.
+// platformCount says of how many of the platforms all is there. A list that is absent counts
+// as one, since it has one at least.
 func platformCount(instances []service.Instance) string {
 	all, there := 0, 0
 	for i := range instances {
-		if instances[i].Kind != service.KindImage {
+		if kind := instances[i].Kind; kind != service.KindImage && kind != service.KindList {
 			continue
 		}
 		all++

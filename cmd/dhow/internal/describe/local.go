@@ -172,6 +172,8 @@ func (i *Instance) branch() text.Branch {
 	switch {
 	case i.Kind == service.KindAttestation:
 		label = "attestation"
+	case i.Kind == service.KindList: // for more than its platform says, if it says one
+		label = "list"
 	case i.Platform != "":
 		label = text.Cut(i.Platform, maxValue)
 	}
