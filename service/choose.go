@@ -33,16 +33,16 @@ type subject struct {
 
 // subject finds what a reference means.
 func (v *view) subject(reference string) (*subject, error) {
+	return v.subjectIn(&graph{}, reference)
+}
+
+// subjectIn is subject with a graph to be used for it.
+func (v *view) subjectIn(g *graph, reference string) (*subject, error) {
 	r, err := v.resolve(reference)
 	if err != nil {
 		return nil, err
 	}
-	return v.subjectOf(reference, r)
-}
-
-func (v *view) subjectOf(reference string, r Resolution) (*subject, error) {
-	g, err := v.graph(r.Record.Target)
-	if err != nil {
+	if err := v.walk(g, r.Record.Target); err != nil {
 		return nil, fmt.Errorf("image %.256q: %w", reference, err)
 	}
 	sub := &subject{Resolution: r, text: reference, graph: g}

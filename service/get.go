@@ -12,6 +12,7 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/platform"
+	"github.com/dhowhq/dhow/store"
 )
 
 // parentLabel is the label in which classic builds say what an image was built upon.
@@ -65,7 +66,7 @@ func (s *Service) Get(ctx context.Context, reference string, opts GetOptions) (I
 			img, err = v.get(reference, opts)
 			return err
 		})
-		if err != nil || img.Instance == nil {
+		if err != nil || img.Instance == nil || img.Config != nil {
 			return img, err
 		}
 		img.Config, err = s.read(ctx, img.Instance.Config, s.opts.Limits.ConfigBytes)
@@ -98,9 +99,29 @@ func (inst *Instance) judged() *ocispec.Platform {
 	return inst.own
 }
 
-// get is Get in a view, but for the bytes of the config.
+// get is Get in a view, but for the bytes of a config that have to be read elsewhere.
 func (v *view) get(reference string, opts GetOptions) (Image, error) {
-	sub, err := v.subject(reference)
+	if opts.Platform != nil && !opts.Details {
+		// Layers of other platforms need not be looked for, unless it has to be said what
+		// there is.
+		m, err := platform.Matcher(platform.Get, opts.Platform, platform.Options{})
+		if err != nil {
+			return Image{}, err
+		}
+		img, err := v.getFrom(reference, opts, func(n *node) bool { return n.facts.Platform != nil && m.Match(*n.facts.Platform) })
+		if !errdefs.IsNotFound(err) {
+			return img, err
+		}
+	}
+	return v.getFrom(reference, opts, nil)
+}
+
+// getFrom is get of the manifests for which only is true; nil: of all.
+func (v *view) getFrom(reference string, opts GetOptions, only func(*node) bool) (Image, error) {
+	g := v.s.borrow()
+	defer v.s.giveBack(g)
+	g.only = only
+	sub, err := v.subjectIn(g, reference)
 	if err != nil {
 		return Image{}, err
 	}
@@ -113,11 +134,31 @@ func (v *view) get(reference string, opts GetOptions) (Image, error) {
 		return Image{}, err
 	}
 	if opts.Details {
-		img.Details, err = v.details(sub, img.Instance)
-	} else {
-		err = nil
+		if img.Details, err = v.details(sub, img.Instance); err != nil {
+			return Image{}, err
+		}
+	}
+	if img.Instance == nil {
+		return img, nil
+	}
+	img.Config, err = v.small(img.Instance.Config)
+	if err != nil {
+		err = fmt.Errorf("image %.256q: config of manifest %s: %w", reference, img.Instance.Descriptor.Digest, err)
 	}
 	return img, err
+}
+
+// small returns the bytes of a blob, or nil if they have to be read elsewhere.
+func (v *view) small(d digest.Digest) ([]byte, error) {
+	r, ok := v.NameReader.(store.SmallReader)
+	if !ok {
+		return nil, nil
+	}
+	data, err := r.Small(d)
+	if errdefs.IsNotImplemented(err) {
+		return nil, nil
+	}
+	return data, err
 }
 
 // parent finds what an image was built upon.

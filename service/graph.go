@@ -18,6 +18,9 @@ type graph struct {
 	todo  []*node // that have children
 	at    map[digest.Digest]*node
 	slabs [][]node // what nodes are made of
+	// only says which manifests are looked into; nil: all. The others seem to be there,
+	// with nothing known of their configs.
+	only func(*node) bool
 }
 
 // node is one descriptor in a graph.
@@ -87,6 +90,25 @@ func (v *view) graph(target ocispec.Descriptor) (*graph, error) {
 	return g, v.walk(g, target)
 }
 
+// poolSlabs is how many slabs a graph may have that is used again.
+const poolSlabs = 64
+
+// borrow returns a graph to be used until it is given back: nothing may point at its nodes
+// then.
+func (s *Service) borrow() *graph {
+	if g, ok := s.graphs.Get().(*graph); ok {
+		return g
+	}
+	return &graph{}
+}
+
+func (s *Service) giveBack(g *graph) {
+	g.only = nil
+	if len(g.slabs) <= poolSlabs {
+		s.graphs.Put(g)
+	}
+}
+
 // walk has a graph be the one below a target, whatever it was before.
 func (v *view) walk(g *graph, target ocispec.Descriptor) error {
 	g.nodes, g.todo = g.nodes[:0], g.todo[:0]
@@ -101,6 +123,9 @@ func (v *view) walk(g *graph, target ocispec.Descriptor) error {
 		n := g.todo[i]
 		if i%256 == 0 && v.ctx.Err() != nil {
 			return v.ctx.Err()
+		}
+		if g.only != nil && n.role == image.RoleManifest && !g.only(n) {
+			continue
 		}
 		if cap(n.children) < len(n.facts.Edges) {
 			n.children = make([]*node, 0, len(n.facts.Edges))

@@ -149,8 +149,8 @@ func (g *graph) inside(n *node, inst *Instance) {
 		inst.Config = n.facts.Config
 	}
 	again := repeated(n.children)
-	for i, e := range n.facts.Edges {
-		child := n.children[i]
+	for i, child := range n.children {
+		e := n.facts.Edges[i]
 		if again(i) {
 			continue
 		}

@@ -124,13 +124,11 @@ type content struct {
 func (s *Store) look(ctx context.Context, d digest.Digest) (content, error) {
 	var c content
 	err := s.view(ctx, func(tx *catalog.Tx) (err error) {
-		if c.Blob, err = tx.Blob(d); err == nil && !c.File() {
-			c.data, err = tx.Bytes(c.Blob)
-		}
+		c, err = lookIn(tx, d)
 		return err
 	})
-	if err == nil && !c.File() && (int64(len(c.data)) != c.Size || d.Algorithm().FromBytes(c.data) != d) {
-		err = fmt.Errorf("blob %s: its bytes in the database are damaged: %w", d, errdefs.ErrDataLoss)
+	if err == nil && !c.File() {
+		err = c.check(d)
 	}
 	return c, err
 }
