@@ -50,7 +50,7 @@ func (d *Dir) Size(blob digest.Digest) (int64, error) {
 		if err == nil {
 			size, regular = sizeOf(dir.file, p.shard+"/"+p.hex)
 		}
-		return nil //nolint:nilerr // Stat says what is wrong
+		return nil // Stat says what is wrong
 	})
 	if err != nil || regular {
 		return size, err
