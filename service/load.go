@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/copy"
 	"github.com/dhowhq/dhow/platform"
-	"github.com/dhowhq/dhow/ref"
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/transport/archive"
 )
@@ -167,7 +165,8 @@ func (s *Service) load(ctx context.Context, r io.Reader, opts LoadOptions) (load
 	if len(places) == 0 {
 		return loaded, noneLoaded(len(images), opts.Platforms)
 	}
-	if err := s.nameLoaded(ctx, st, places, opts.Replace || len(given) > 0); err != nil {
+	naming := loadNaming{places: places, replace: opts.Replace || len(given) > 0}
+	if err := naming.publish(ctx, st); err != nil {
 		return loaded, err
 	}
 	for _, p := range places {
@@ -199,87 +198,4 @@ func loadNames(opts LoadOptions) ([]string, error) {
 		all = add(all, to.String())
 	}
 	return all, nil
-}
-
-// nameLoaded makes all images visible, and moves their names.
-func (s *Service) nameLoaded(ctx context.Context, st *staging, places []*loadPlace, replace bool) error {
-	var at []namedAt
-	moved, err := st.publish(ctx, func(v *view) (moves []store.Move, err error) {
-		moves, at, err = v.planLoad(places, replace)
-		return moves, err
-	})
-	if err != nil {
-		return err
-	}
-	for _, n := range at {
-		name := LoadedName{Name: n.name, Before: n.before}
-		if n.move >= 0 {
-			name.Before, name.Dangling = moved[n.move].Before, moved[n.move].Dangling
-		}
-		n.of.Names = append(n.of.Names, name)
-	}
-	for _, p := range places {
-		for _, rec := range p.Kept {
-			p.Notes = append(p.Notes, fmt.Sprintf("the archive says that %s is %s; here it is %s, and stays so", Familiar(rec), p.Target.Digest, rec.Target.Digest))
-		}
-	}
-	return nil
-}
-
-// namedAt is a name of a place, and the move that it needs; -1 for none.
-type namedAt struct {
-	of     *loadPlace
-	name   string
-	before store.Record
-	move   int
-}
-
-// planLoad decides which names move.
-func (v *view) planLoad(places []*loadPlace, replace bool) (moves []store.Move, at []namedAt, err error) {
-	taken := map[string]bool{} // by a later image, which wins
-	for _, p := range slices.Backward(places) {
-		p.Kept = nil
-		for _, w := range p.wanted {
-			if taken[w.Name] {
-				continue
-			}
-			taken[w.Name] = true
-			rec, err := v.Get(w.Name)
-			if err != nil && !errdefs.IsNotFound(err) {
-				return nil, nil, err
-			}
-			n := namedAt{of: p, name: w.Name, before: rec, move: -1}
-			if same := rec.Target.Digest == w.To.Digest; !same && err == nil && !replace {
-				p.Kept = append(p.Kept, rec)
-				continue
-			} else if !same {
-				n.move = len(moves)
-				w.If = store.Condition{Absent: err != nil, Digest: rec.Target.Digest}
-				moves = append(moves, w)
-			}
-			if w.To.Digest == p.Target.Digest { // else it is what stands beside the image
-				at = append(at, n)
-			}
-		}
-	}
-	for _, p := range places {
-		if slices.ContainsFunc(moves, func(m store.Move) bool { return m.To.Digest == p.Target.Digest }) {
-			continue
-		}
-		dangling, err := v.danglingMove(p.Target)
-		if err != nil {
-			return nil, nil, err
-		}
-		moves = append(moves, dangling...)
-	}
-	return moves, at, nil
-}
-
-// repositoryOf returns the repository of the first of full names; the zero Reference if
-// there is none.
-func repositoryOf(names []string) (ref.Reference, error) {
-	if len(names) == 0 {
-		return ref.Reference{}, nil
-	}
-	return ref.Parse(names[0])
 }

@@ -87,7 +87,7 @@ func loadAndKill(t *testing.T, dir string, after time.Duration) time.Duration {
 		}
 	}()
 	err := cmd.Wait()
-	pw.Close()
+	_ = pw.Close() // never fails
 	<-done
 	if began.IsZero() || err != nil && ctx.Err() == nil {
 		t.Fatalf("loading in another process: %v\n%s", err, out.String())

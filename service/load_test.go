@@ -241,7 +241,7 @@ func TestLoadInterrupted(t *testing.T) {
 	f.wantNothing(t, map[string]digest.Digest{}, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	pr, pw := io.Pipe()
-	t.Cleanup(func() { pw.Close() })
+	t.Cleanup(func() { _ = pw.Close() }) // never fails
 	go func() {
 		_, _ = pw.Write(data[:len(data)/2])
 		cancel()

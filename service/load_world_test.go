@@ -154,6 +154,7 @@ func lot(i int) string { return strings.Repeat(fmt.Sprintf("%02x", i), 32) }
 
 // docker110 is what Docker 1.10 to 24 wrote.
 func (o old) docker110(tb testing.TB, tags ...string) []member {
+	tb.Helper()
 	item := oldItem{Config: o.id.Encoded() + ".json", RepoTags: tags}
 	var all []member
 	for i, layer := range o.layers {
@@ -167,6 +168,7 @@ func (o old) docker110(tb testing.TB, tags ...string) []member {
 
 // docker19 is what Docker wrote before 1.10: a chain of layers with a config each.
 func (o old) docker19(tb testing.TB, repository, tag string) []member {
+	tb.Helper()
 	var all []member
 	for i, layer := range o.layers {
 		id := lot(i)

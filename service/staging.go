@@ -45,7 +45,7 @@ func (s *Service) stage(ctx context.Context) (*staging, error) {
 	}
 	st.lease = lease.ID
 	if st.batch, err = s.store.Begin(ctx, lease.ID); err != nil {
-		return nil, errors.Join(err, s.store.Release(st.base, lease.ID))
+		return nil, errors.Join(err, st.release())
 	}
 	return st, nil
 }
@@ -92,12 +92,18 @@ func (st *staging) close() {
 			errs = append(errs, err)
 		}
 	}
-	if err := st.s.store.Release(st.base, st.lease); err != nil && !errdefs.IsNotFound(err) {
-		errs = append(errs, err)
-	}
+	errs = append(errs, st.release())
 	if err := errors.Join(errs...); err != nil {
 		st.s.opts.Logger.WarnContext(st.base, "what was written did not end well", "error", err)
 	}
+}
+
+// release ends the lease.
+func (st *staging) release() error {
+	if err := st.s.store.Release(st.base, st.lease); !errdefs.IsNotFound(err) {
+		return err
+	}
+	return nil
 }
 
 // danglingMove returns the move that makes a record for an image without a name, unless it

@@ -95,7 +95,7 @@ func TestApplyErrors(t *testing.T) {
 		"HEALTHCHECK --interval=1us CMD x": "at least 1ms",
 		"HEALTHCHECK --retries=-1 CMD x":   "cannot be",
 		"HEALTHCHECK --often CMD x":        "unknown flag",
-		"ONBUILD ONBUILD RUN x":            "isn't allowed",
+		"ONBUILD onbuild RUN x":            "isn't allowed",
 		"ONBUILD from x":                   "isn't allowed",
 		"STOPSIGNAL SIGNOT":                "invalid signal",
 		"STOPSIGNAL 65":                    "invalid signal",
