@@ -99,7 +99,7 @@ func loadAndKill(t *testing.T, dir string, after time.Duration) time.Duration {
 // of them have moved to what is there as a whole, and the next load gets to the end.
 func TestLoadKilled(t *testing.T) {
 	t.Parallel()
-	points := 4
+	points := 2
 	if os.Getenv("DHOW_TEST_LONG") != "" {
 		points = 50
 	}
@@ -109,8 +109,8 @@ func TestLoadKilled(t *testing.T) {
 
 	from := newFixture(t, service.Options{})
 	list := from.src.Index(
-		from.src.Image(testimage.Image{Platform: parsePlatform(t, "linux/amd64"), Layers: 3, LayerSize: 1 << 20}),
-		from.src.Image(testimage.Image{Platform: parsePlatform(t, "linux/arm64"), Layers: 3, LayerSize: 1 << 20}),
+		from.src.Image(testimage.Image{Platform: parsePlatform(t, "linux/amd64"), Layers: 2, LayerSize: 1 << 19}),
+		from.src.Image(testimage.Image{Platform: parsePlatform(t, "linux/arm64"), Layers: 2, LayerSize: 1 << 19}),
 	)
 	from.put(t, list, "app:1", "app:2")
 	data, _ := from.save(t, service.SaveOptions{}, "app")
