@@ -69,3 +69,38 @@ func TestSurvey(t *testing.T) {
 		}
 	}
 }
+
+// TestSmall reads small blobs in a view, and is sent on for those in files.
+func TestSmall(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, filepath.Join(t.TempDir(), "store"), embedded.Options{})
+	defer closeStore(t, s)
+	src := sample(t, s)
+	small, large := 0, 0
+	err := s.View(t.Context(), func(r store.NameReader) error {
+		for _, d := range src.Digests() {
+			blob, missing := r.Blob(d)
+			data, err := r.(store.SmallReader).Small(d)
+			switch {
+			case missing != nil:
+				if kindName(err) != kindName(missing) {
+					t.Errorf("%s, which is not there: %v", d, err)
+				}
+			case errdefs.IsNotImplemented(err) && blob.Size > 64<<10:
+				large++
+			case err != nil || string(data) != string(src.Get(d)):
+				t.Errorf("%s of %d bytes: %d bytes, %v", d, blob.Size, len(data), err)
+			default:
+				small++
+			}
+		}
+		_, err := r.(store.SmallReader).Small("sha256:x")
+		if !errdefs.IsInvalidArgument(err) {
+			t.Errorf("of no digest: %v", err)
+		}
+		return nil
+	})
+	if err != nil || small == 0 || large == 0 {
+		t.Errorf("%d small blobs, %d large ones, %v", small, large, err)
+	}
+}
