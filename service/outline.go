@@ -3,9 +3,12 @@ package service
 import (
 	"sync"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/store"
 )
 
 // outline is what there is below a target as long as the same blobs are there: that is asked
@@ -16,6 +19,49 @@ type outline struct {
 	instances []Instance
 	preferred int // see preferred
 	size      int64
+}
+
+// many is from how many images on it is worth it to survey what is there.
+const many = 100
+
+// expect prepares for looking at the images that are going to be looked at.
+func (v *view) expect(groups [][]store.Record, f filter, opts ListOptions) error {
+	n := len(groups)
+	if !opts.Shared {
+		n = 0
+		for _, records := range groups {
+			if f.names(records) {
+				n++
+			}
+		}
+	}
+	v.seen = &seen{}
+	surveyor, ok := v.NameReader.(store.Surveyor)
+	if !ok || n < many || n < len(groups)/8 {
+		return nil
+	}
+	var err error
+	if v.survey, err = surveyor.Survey(); errdefs.IsResourceExhausted(err) {
+		return nil
+	}
+	return err
+}
+
+// outlined returns the outline of an image, for which it walks in a graph if need be.
+func (v *view) outlined(g *graph, target ocispec.Descriptor, m matcher) (*outline, error) {
+	if o := v.s.known.get(target.Digest); o != nil {
+		if holds, err := v.holds(o); holds || err != nil {
+			return o, err
+		}
+	}
+	if err := v.walk(g, target); err != nil {
+		return nil, err
+	}
+	o, lasts := v.outline(g, m)
+	if lasts {
+		v.s.known.put(target.Digest, o)
+	}
+	return o, nil
 }
 
 // outline returns that of a graph, and whether it holds for other moments too.
