@@ -206,10 +206,9 @@ func TestWorkOutlivesCloseAndCleansUp(t *testing.T) {
 	w := NewWriter(root, Options{})
 	w.wait = time.Millisecond
 	release := make(chan struct{})
-	w.sync = func(*os.File) error { <-release; return nil }
-	data := randomBytes(7, smallFile+1)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(20*time.Millisecond, cancel)
+	w.sync = func(*os.File) error { cancel(); <-release; return nil }
+	data := randomBytes(7, smallFile+1)
 	if err := w.Put(ctx, fileOf("file", data), reads(data)); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Put: %v", err)
 	}
