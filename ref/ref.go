@@ -22,6 +22,7 @@
 package ref
 
 import (
+	"cmp"
 	_ "crypto/sha256" // the algorithms that go-digest may then verify
 	_ "crypto/sha512"
 	"errors"
@@ -101,17 +102,14 @@ func parseName(s string) (r Reference, problem string) {
 	} else if host, problem = normalHost(host); problem != "" {
 		return r, problem
 	}
-	if problem = pathProblem(path); problem != "" {
-		return r, problem
-	}
 	if tagged {
 		if problem = tagProblem(tag); problem != "" {
-			return r, problem
+			return r, cmp.Or(pathProblem(path), problem)
 		}
 	}
 	named, err := reference.ParseNormalizedNamed(host + "/" + rest)
 	if err != nil {
-		return r, err.Error()
+		return r, cmp.Or(pathProblem(path), err.Error())
 	}
 	r = Reference{domain: reference.Domain(named), path: reference.Path(named), tag: tag}
 	return r, r.ambiguous()

@@ -40,6 +40,8 @@ func testChoices(t *testing.T, rows []choice) {
 			p := f.parts(t, row.image)
 			p.write(t, f, "example.com/image:1")
 			row.check(t, f, p)
+			f.Service = service.New(plain{f.store}, amd64)
+			row.check(t, f, p)
 		})
 	}
 }

@@ -41,6 +41,13 @@ func newFixture(tb testing.TB, opts service.Options) *fixture {
 	return &fixture{service.New(s, opts), s, &testimage.Store{}}
 }
 
+// plain is a store whose readers can do no more than they have to.
+type plain struct{ store.Store }
+
+func (p plain) View(ctx context.Context, f func(store.NameReader) error) error {
+	return p.Store.View(ctx, func(r store.NameReader) error { return f(struct{ store.NameReader }{r}) })
+}
+
 // image makes an image for a platform, as linux/arm/v7, which differs from those of other
 // names, and returns its manifest's descriptor. It is not written yet.
 func (f *fixture) image(tb testing.TB, of, name string) ocispec.Descriptor {

@@ -141,17 +141,20 @@ func (v *view) getFrom(reference string, opts GetOptions, only func(*node) bool)
 	if img.Instance == nil {
 		return img, nil
 	}
-	img.Config, err = v.small(img.Instance.Config)
+	img.Config, err = v.small(sub.graph, img.Instance.Config)
 	if err != nil {
 		err = fmt.Errorf("image %.256q: config of manifest %s: %w", reference, img.Instance.Descriptor.Digest, err)
 	}
 	return img, err
 }
 
-// small returns the bytes of a blob, or nil if they have to be read elsewhere.
-func (v *view) small(d digest.Digest) ([]byte, error) {
+// small returns the bytes of a blob in a graph, or nil if they have to be read elsewhere.
+func (v *view) small(g *graph, d digest.Digest) ([]byte, error) {
 	r, ok := v.NameReader.(store.SmallReader)
-	if !ok {
+	switch {
+	case g.outline != nil:
+		r = g.outline
+	case !ok:
 		return nil, nil
 	}
 	data, err := r.Small(d)

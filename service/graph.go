@@ -20,7 +20,8 @@ type graph struct {
 	slabs [][]node // what nodes are made of
 	// only says which manifests are looked into; nil: all. The others seem to be there,
 	// with nothing known of their configs.
-	only func(*node) bool
+	only    func(*node) bool
+	outline store.Outline // what the store knew of it, as long as the view; nil: nothing
 }
 
 // node is one descriptor in a graph.
@@ -103,7 +104,7 @@ func (s *Service) borrow() *graph {
 }
 
 func (s *Service) giveBack(g *graph) {
-	g.only = nil
+	g.only, g.outline = nil, nil
 	if len(g.slabs) <= poolSlabs {
 		s.graphs.Put(g)
 	}
@@ -112,6 +113,12 @@ func (s *Service) giveBack(g *graph) {
 // walk has a graph be the one below a target, whatever it was before.
 func (v *view) walk(g *graph, target ocispec.Descriptor) error {
 	g.nodes, g.todo = g.nodes[:0], g.todo[:0]
+	var err error
+	if g.outline, err = v.outlineOf(target.Digest); err != nil {
+		return err
+	}
+	v.below = g.outline
+	defer func() { v.below = nil }()
 	role := image.RoleManifest
 	if image.IsList(target.MediaType) {
 		role = image.RoleIndex
@@ -197,11 +204,35 @@ func (v *view) sizeOf(d digest.Digest) (int64, error) {
 }
 
 func (v *view) blobSize(d digest.Digest) (int64, error) {
-	if v.survey != nil {
+	switch {
+	case v.below != nil:
+		return v.below.Size(d)
+	case v.survey != nil:
 		return v.survey.Size(d)
 	}
 	blob, err := v.Blob(d)
 	return blob.Size, err
+}
+
+// outlineOf returns what the store knows of all that is below a target, or nil: then each
+// digest is looked up by itself.
+func (v *view) outlineOf(target digest.Digest) (store.Outline, error) {
+	outliner, ok := v.NameReader.(store.Outliner)
+	if !ok {
+		return nil, nil //nolint:nilnil // said above
+	}
+	o, err := outliner.Outline(target)
+	if errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err) { // an algorithm that nobody has
+		return nil, nil //nolint:nilnil // said above
+	}
+	return o, err
+}
+
+func (v *view) factsOf(d digest.Digest) (store.Facts, error) {
+	if v.below != nil {
+		return v.below.Facts(d)
+	}
+	return v.Facts(d)
 }
 
 // learn finds out what is known of a node that is present. Of a layer nothing is.
@@ -209,7 +240,7 @@ func (v *view) learn(n *node) error {
 	if !n.present || n.role == image.RoleLayer {
 		return nil
 	}
-	facts, err := v.Facts(n.desc.Digest)
+	facts, err := v.factsOf(n.desc.Digest)
 	switch {
 	case err == nil:
 		n.held = facts

@@ -122,11 +122,31 @@ func (q query) named() bool { return q.name != ref.Reference{} }
 
 // resolve is Resolve in a view.
 func (v *view) resolve(text string) (Resolution, error) {
+	if r, ok, err := v.exact(text); ok || err != nil {
+		return r, err
+	}
 	q, err := parseQuery(text)
 	if err != nil {
 		return Resolution{}, err
 	}
 	return v.find(q)
+}
+
+// exact finds the record that has a text for its name, exactly as it is: to find out that
+// it is a name takes as long as to find it. Names of records are in their normal form, which
+// has a host, and so is what has none, or a digest that is to be looked at.
+func (v *view) exact(text string) (Resolution, bool, error) {
+	if !strings.Contains(text, "/") || strings.Contains(text, "@") {
+		return Resolution{}, false, nil
+	}
+	rec, err := v.Get(text)
+	switch {
+	case err == nil:
+		return Resolution{Record: rec, Matched: ByName, Digest: rec.Target.Digest}, true, nil
+	case errdefs.IsNotFound(err):
+		return Resolution{}, false, nil
+	}
+	return Resolution{}, false, fmt.Errorf("resolve %.256q: %w", text, err)
 }
 
 func (v *view) find(q query) (Resolution, error) {

@@ -76,5 +76,6 @@ type view struct {
 	// What looks at many images has these; nil: each blob is looked up by itself.
 	seen   *seen
 	survey store.Survey
+	below  store.Outline   // of what is being walked through
 	ctx    context.Context //nolint:containedctx // it lives as long as the call that it belongs to
 }

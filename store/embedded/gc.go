@@ -125,18 +125,19 @@ func (c *collection) run(tx *catalog.Tx) error {
 	if err := c.endLeases(tx); err != nil {
 		return err
 	}
-	for {
-		n, more, err := tx.Drain(atOnce)
-		c.step.Examined += n
-		if err != nil {
-			return err
-		}
-		if !more {
-			break
-		}
-		if c.late() {
-			c.step.More = true
-			return nil
+	for _, work := range []func(limit int) (n int, more bool, err error){tx.Drain, tx.Redraw} {
+		for more := true; more; {
+			var n int
+			var err error
+			n, more, err = work(atOnce)
+			c.step.Examined += n
+			if err != nil {
+				return err
+			}
+			if more && c.late() {
+				c.step.More = true
+				return nil
+			}
 		}
 	}
 	err := c.suspects(tx)

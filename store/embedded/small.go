@@ -13,12 +13,19 @@ import (
 var _ store.SmallReader = (*nameReader)(nil)
 
 // Small is that of store.SmallReader.
-func (r *nameReader) Small(d digest.Digest) ([]byte, error) {
-	c, err := lookIn(r.Tx, d)
-	if err == nil && c.File() {
-		return nil, fmt.Errorf("blob %s is in a file: %w", d, errdefs.ErrNotImplemented)
+func (r *nameReader) Small(d digest.Digest) ([]byte, error) { return r.small(d, r.Tx.Blob) }
+
+// small is Small of a blob that is looked up somewhere.
+func (r *nameReader) small(d digest.Digest, look func(digest.Digest) (catalog.Blob, error)) ([]byte, error) {
+	blob, err := look(d)
+	if err == nil && blob.File() {
+		err = fmt.Errorf("blob %s is in a file: %w", d, errdefs.ErrNotImplemented)
 	}
-	if err == nil {
+	if err != nil {
+		return nil, err
+	}
+	c := content{Blob: blob}
+	if c.data, err = r.Bytes(blob); err == nil {
 		err = c.check(d)
 	}
 	if err != nil {

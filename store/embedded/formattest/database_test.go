@@ -39,6 +39,8 @@ type database struct {
 	state    state
 	verified map[string]uint64
 	suspects map[string]bool
+	outlines map[string][]outlined
+	stale    map[string]bool
 	// The keys of the buckets that follow from content, with their values.
 	targets, refs, contained, children, referrers map[string]string
 	// The bytes of all, bucket by bucket, for the golden file.
@@ -49,7 +51,7 @@ type database struct {
 // buckets are those of the page, in its order.
 var buckets = []string{
 	"meta", "blobs", "bytes", "facts", "names", "leases", "holds",
-	"targets", "refs", "contained", "children", "referrers", "suspects", "ended", "verified",
+	"targets", "refs", "contained", "children", "referrers", "suspects", "ended", "verified", "outlines", "stale",
 }
 
 // readDatabase reads the database by the section "catalog.db" of the page.
@@ -63,6 +65,7 @@ func readDatabase(path string) (*database, error) {
 		content: newContent(), verified: map[string]uint64{}, suspects: map[string]bool{},
 		targets: map[string]string{}, refs: map[string]string{}, contained: map[string]string{},
 		children: map[string]string{}, referrers: map[string]string{},
+		outlines: map[string][]outlined{}, stale: map[string]bool{},
 		raw: map[string][][2][]byte{}, sequences: map[string]uint64{},
 	}
 	err = file.View(func(tx *bolt.Tx) error {
@@ -103,7 +106,7 @@ func readDatabase(path string) (*database, error) {
 // read reads one value.
 func (db *database) read(bucket string, key, value []byte) (err error) {
 	switch bucket {
-	case "meta", "blobs", "facts", "names", "leases", "holds", "verified":
+	case "meta", "blobs", "facts", "names", "leases", "holds", "verified", "outlines":
 		if value, err = unseal(key, value); err != nil {
 			return err
 		}
@@ -150,6 +153,10 @@ func (db *database) read(bucket string, key, value []byte) (err error) {
 		db.ended[k.fixed()] = true
 	case "verified":
 		db.verified[k.present()] = v.number()
+	case "outlines":
+		db.outlines[k.present()] = v.outline()
+	case "stale":
+		db.stale[k.present()] = true
 	}
 	if err := k.done(); err != nil {
 		return fmt.Errorf("key: %w", err)

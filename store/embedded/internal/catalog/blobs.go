@@ -39,6 +39,7 @@ func (c PutBlob) apply(t *Tx) {
 	if !there {
 		t.appeared(key)
 	}
+	t.redrawAbove(key)
 	if c.Facts != nil {
 		PutFacts{c.Digest, *c.Facts}.apply(t)
 	}
@@ -112,6 +113,7 @@ func (c PutFacts) apply(t *Tx) {
 	for _, root := range t.documentRoots(key) {
 		t.contain(root, key)
 	}
+	t.redrawAbove(key)
 }
 
 // unlink removes what follows from a blob's facts.
@@ -142,6 +144,7 @@ func (c DropBlob) apply(t *Tx) {
 		return
 	}
 	t.live(-t.blobCost(key, old))
+	t.redrawAbove(key)
 	f, err := t.facts(key)
 	if err != nil {
 		t.fail(err)
@@ -193,12 +196,24 @@ func (t *Tx) facts(key []byte) (*store.Facts, error) {
 	if value == nil || err != nil {
 		return nil, err
 	}
+	return decodeFacts(value)
+}
+
+func decodeFacts(value []byte) (*store.Facts, error) {
 	d := codec.NewDecoder(value)
 	f := d.Facts()
 	if err := d.Done(); err != nil {
 		return nil, damagedAt(bucketFacts, err)
 	}
 	return &f, nil
+}
+
+// described returns the facts of a manifest with what those of its config add to them.
+func described(f, config *store.Facts) store.Facts {
+	if config != nil && !image.IsDocument(config.MediaType) {
+		f.Platform, f.Created = config.Platform, config.Created
+	}
+	return *f
 }
 
 // Blob returns what is known of a visible blob, or ErrNotFound.
@@ -246,10 +261,7 @@ func (t *Tx) Facts(d digest.Digest) (f store.Facts, err error) {
 		return store.Facts{}, damagedAt(bucketFacts, err)
 	}
 	config, err := t.facts(key)
-	if config != nil && !image.IsDocument(config.MediaType) {
-		found.Platform, found.Created = config.Platform, config.Created
-	}
-	return *found, err
+	return described(found, config), err
 }
 
 // Verified returns the epoch in which a blob's file was verified last; 0: in none.

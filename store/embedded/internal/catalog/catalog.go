@@ -45,13 +45,15 @@ const (
 	bucketSuspects
 	bucketEnded
 	bucketVerified
+	bucketOutlines
+	bucketStale
 	buckets
 )
 
 // names are the names of the buckets, in their order.
 var names = [buckets]string{
 	"meta", "blobs", "bytes", "facts", "names", "leases", "holds",
-	"targets", "refs", "contained", "children", "referrers", "suspects", "ended", "verified",
+	"targets", "refs", "contained", "children", "referrers", "suspects", "ended", "verified", "outlines", "stale",
 }
 
 func (b bucket) String() string { return names[b] }

@@ -53,7 +53,7 @@ func (t *Tx) Compare(ctx context.Context, want *Tx, f func(Difference) error) (e
 			return err
 		}
 	}
-	return nil
+	return t.compareOutlines(ctx, want, f)
 }
 
 // used returns the last number of a bucket's that is in use.

@@ -119,6 +119,9 @@ func newGraph(r *rand.Rand, n int) *graph {
 		for range 1 + r.IntN(3) {
 			m.Edges = append(m.Edges, edge(image.RoleLayer, ocispec.MediaTypeImageLayerGzip, pick(layers)))
 		}
+		if i > 0 && r.IntN(3) == 0 { // by others it is known for what it is
+			m.Edges = append(m.Edges, edge(image.RoleLayer, ocispec.MediaTypeImageLayerGzip, pick(manifests)))
+		}
 		if i > 0 && r.IntN(3) == 0 {
 			m.Subject = pick(manifests)
 		}

@@ -174,6 +174,9 @@ func (m *model) check(t *testing.T, tx *catalog.Tx) {
 		got, err := tx.Prefix(hex, 0)
 		same("Prefix "+hex, want, got, err)
 	}
+	for target := range below {
+		wantOutline(t, tx, target)
+	}
 	all, err := tx.List("", 0)
 	same("List", slices.SortedFunc(maps.Keys(m.names), byKey), keys(all), err)
 	visible, _, err := tx.Walk("", 1000)

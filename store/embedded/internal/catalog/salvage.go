@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/internal/rootfile"
-	"github.com/dhowhq/dhow/store/embedded/internal/codec"
 )
 
 // salvage reads what can still be read of a database, however damaged it is.
@@ -125,13 +124,11 @@ func (s *salvage) blobs() {
 		if err != nil {
 			return err
 		}
-		dec := codec.NewDecoder(value)
-		facts := dec.Facts()
-		if err := dec.Done(); err != nil {
-			return damagedAt(bucketFacts, err)
+		facts, err := decodeFacts(value)
+		if err == nil {
+			s.do(PutFacts{d, *facts})
 		}
-		s.do(PutFacts{d, facts})
-		return nil
+		return err
 	})
 }
 

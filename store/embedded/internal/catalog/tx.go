@@ -25,6 +25,8 @@ type Tx struct {
 	writes int
 	log    []byte
 	state  *State
+	// changed are the roots below which something has changed: see drawChanged.
+	changed map[string]bool
 }
 
 // State is what a database says of itself.
@@ -93,6 +95,7 @@ func (t *Tx) Writes() int { return t.writes }
 // Commit makes what was written durable, and visible.
 func (t *Tx) Commit() (err error) {
 	defer t.db.recovered(&err, debug.SetPanicOnFault(true))
+	t.drawChanged()
 	if s := t.state; s != nil {
 		b := codec.AppendUint(nil, s.Journal.Segment)
 		b = codec.AppendUint(b, uint64(s.Journal.Offset)) //nolint:gosec // not negative

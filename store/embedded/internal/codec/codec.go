@@ -285,6 +285,19 @@ func (d *Decoder) Digest() digest.Digest {
 	return found
 }
 
+// Key reads what AppendDigest wrote of a digest, as bytes that share memory with the
+// decoder's.
+func (d *Decoder) Key() []byte {
+	n := DigestLen(d.data)
+	if n == 0 {
+		d.fail("it has no proper digest")
+		return nil
+	}
+	key := d.data[:n:n]
+	d.data = d.data[n:]
+	return key
+}
+
 // Size reads the size of a blob: a number from 0 on.
 func (d *Decoder) Size() int64 {
 	n := d.Uint()

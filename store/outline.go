@@ -1,0 +1,27 @@
+package store
+
+import "github.com/opencontainers/go-digest"
+
+// Outliner is a NameReader that looks at once at all that is below a target: who asks for
+// much of it finds out by a type assertion whether it is one.
+type Outliner interface {
+	// Outline returns what is known below the target of a record. It is to be used as
+	// long as the reader, by one goroutine. That of a target that has very much below it,
+	// or has changed in the last moments together with many others, may not be noted: it
+	// is ErrNotFound, and each blob has to be looked up.
+	Outline(target digest.Digest) (Outline, error)
+}
+
+// Outline is what is known of the digests below a target: itself, the children of the
+// documents that are visible, and so on. It is the quickest for who asks in the order of the
+// documents, breadth first.
+type Outline interface {
+	// Size returns the size of a blob, or ErrNotFound for what is not visible, and for
+	// what is not below the target.
+	Size(d digest.Digest) (int64, error)
+	// Facts is that of NameReader, for what is below the target. Those of layers may be
+	// ErrNotFound though there are some.
+	Facts(d digest.Digest) (Facts, error)
+	// Small is that of SmallReader, for what is below the target.
+	Small(d digest.Digest) ([]byte, error)
+}
