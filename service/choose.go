@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/platform"
@@ -68,18 +69,27 @@ func (sub *subject) keep(wanted func(*Instance) bool) {
 
 // rule says which instances serve an operation, and by which of their platforms.
 type rule struct {
-	op platform.Operation
+	op      platform.Operation
+	matcher platforms.MatchComparer // for what is asked for; nil: it is to be made
 	// platform returns the platform that counts; nil: none is known.
 	platform func(*Instance) *ocispec.Platform
 	// serves reports whether enough of an instance of the right platform is there.
 	serves func(*Instance) bool
 }
 
+// matcher returns what matches a platform that is asked for; nil: none.
+func (v *view) matcher(op platform.Operation, asked *ocispec.Platform) (platforms.MatchComparer, error) {
+	return platform.Matcher(op, asked, platform.Options{Host: v.s.opts.Host})
+}
+
 // best returns the instance that serves a platform best, or any if none is asked for.
 func (v *view) best(sub *subject, r rule, asked *ocispec.Platform) (*Instance, error) {
-	m, err := platform.Matcher(r.op, asked, platform.Options{Host: v.s.opts.Host})
-	if err != nil {
-		return nil, err
+	m := r.matcher
+	if m == nil {
+		var err error
+		if m, err = v.matcher(r.op, asked); err != nil {
+			return nil, err
+		}
 	}
 	var found, lacking *Instance
 	var of, ofLacking ocispec.Platform

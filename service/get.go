@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -104,11 +105,11 @@ func (v *view) get(reference string, opts GetOptions) (Image, error) {
 	if opts.Platform != nil && !opts.Details {
 		// Layers of other platforms need not be looked for, unless it has to be said what
 		// there is.
-		m, err := platform.Matcher(platform.Get, opts.Platform, platform.Options{})
+		m, err := v.matcher(platform.Get, opts.Platform)
 		if err != nil {
 			return Image{}, err
 		}
-		img, err := v.getFrom(reference, opts, func(n *node) bool { return n.facts.Platform != nil && m.Match(*n.facts.Platform) })
+		img, err := v.getFrom(reference, opts, m)
 		if !errdefs.IsNotFound(err) {
 			return img, err
 		}
@@ -116,17 +117,21 @@ func (v *view) get(reference string, opts GetOptions) (Image, error) {
 	return v.getFrom(reference, opts, nil)
 }
 
-// getFrom is get of the manifests for which only is true; nil: of all.
-func (v *view) getFrom(reference string, opts GetOptions, only func(*node) bool) (Image, error) {
+// getFrom is get of the manifests of some platforms only; nil: of all.
+func (v *view) getFrom(reference string, opts GetOptions, only platforms.MatchComparer) (Image, error) {
 	g := v.s.borrow()
 	defer v.s.giveBack(g)
-	g.only = only
+	if only != nil {
+		g.only = only
+	}
 	sub, err := v.subjectIn(g, reference)
 	if err != nil {
 		return Image{}, err
 	}
 	img := Image{Resolution: sub.Resolution, ID: sub.Record.Target.Digest}
-	img.Instance, err = v.best(sub, getRule(platform.Get), opts.Platform)
+	r := getRule(platform.Get)
+	r.matcher = only
+	img.Instance, err = v.best(sub, r, opts.Platform)
 	if err != nil && (!opts.Bare || opts.Platform != nil || !errdefs.IsNotFound(err)) {
 		return Image{}, err
 	}
@@ -166,7 +171,10 @@ func (v *view) small(g *graph, d digest.Digest) ([]byte, error) {
 
 // parent finds what an image was built upon.
 func (v *view) parent(sub *subject, img *Image) error {
-	label, err := v.label(img.ID, parentLabel)
+	label, err := img.Record.Labels[parentLabel], error(nil)
+	if o := sub.graph.outline; o == nil || o.Records() > 1 {
+		label, err = v.label(img.ID, parentLabel)
+	}
 	switch {
 	case errdefs.IsConflict(err):
 		img.Warnings = append(img.Warnings, err.Error())

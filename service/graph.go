@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -18,9 +19,9 @@ type graph struct {
 	todo  []*node // that have children
 	at    map[digest.Digest]*node
 	slabs [][]node // what nodes are made of
-	// only says which manifests are looked into; nil: all. The others seem to be there,
-	// with nothing known of their configs.
-	only    func(*node) bool
+	// only says of which platforms manifests are looked into; nil: of all. Nothing is known
+	// of the others but that they are there.
+	only    platforms.Matcher
 	outline store.Outline // what the store knew of it, as long as the view; nil: nothing
 }
 
@@ -131,9 +132,6 @@ func (v *view) walk(g *graph, target ocispec.Descriptor) error {
 		if i%256 == 0 && v.ctx.Err() != nil {
 			return v.ctx.Err()
 		}
-		if g.only != nil && n.role == image.RoleManifest && !g.only(n) {
-			continue
-		}
 		if cap(n.children) < len(n.facts.Edges) {
 			n.children = make([]*node, 0, len(n.facts.Edges))
 		}
@@ -166,7 +164,7 @@ func (v *view) enter(g *graph, parent *node, desc ocispec.Descriptor, role image
 	default:
 		return n, nil
 	}
-	if err := v.learn(n); err != nil {
+	if err := v.learn(g, n); err != nil {
 		return nil, fmt.Errorf("look for %s: %w", desc.Digest, err)
 	}
 	if n.facts != nil && len(n.facts.Edges) > 0 {
@@ -235,10 +233,28 @@ func (v *view) factsOf(d digest.Digest) (store.Facts, error) {
 	return v.Facts(d)
 }
 
+// platformOf returns the platform that the facts of a manifest have; nil: none.
+func (v *view) platformOf(d digest.Digest) (*ocispec.Platform, error) {
+	if v.below != nil {
+		return v.below.Platform(d)
+	}
+	facts, err := v.Facts(d)
+	return facts.Platform, err
+}
+
 // learn finds out what is known of a node that is present. Of a layer nothing is.
-func (v *view) learn(n *node) error {
+func (v *view) learn(g *graph, n *node) error {
 	if !n.present || n.role == image.RoleLayer {
 		return nil
+	}
+	if g.only != nil && n.role == image.RoleManifest {
+		p, err := v.platformOf(n.desc.Digest)
+		if err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+		if p == nil || !g.only.Match(*p) {
+			return nil
+		}
 	}
 	facts, err := v.factsOf(n.desc.Digest)
 	switch {

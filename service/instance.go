@@ -74,9 +74,9 @@ func (g *graph) below(root *node) []Instance {
 	if root.role != image.RoleIndex {
 		return []Instance{g.instance(root, root.desc, root.role)}
 	}
-	var all []Instance
+	all := make([]Instance, 0, len(root.children))
 	lists := []*node{root}
-	seen := map[entryKey]bool{}
+	seen := make(map[entryKey]bool, len(root.children))
 	for i := 0; i < len(lists); i++ { // it grows
 		if n := lists[i]; n.facts == nil {
 			if !n.present {

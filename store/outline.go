@@ -1,6 +1,9 @@
 package store
 
-import "github.com/opencontainers/go-digest"
+import (
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
 
 // Outliner is a NameReader that looks at once at all that is below a target: who asks for
 // much of it finds out by a type assertion whether it is one.
@@ -16,12 +19,16 @@ type Outliner interface {
 // documents that are visible, and so on. It is the quickest for who asks in the order of the
 // documents, breadth first.
 type Outline interface {
+	// Records returns how many records point at the target, 1 at least.
+	Records() int
 	// Size returns the size of a blob, or ErrNotFound for what is not visible, and for
 	// what is not below the target.
 	Size(d digest.Digest) (int64, error)
 	// Facts is that of NameReader, for what is below the target. Those of layers may be
 	// ErrNotFound though there are some.
 	Facts(d digest.Digest) (Facts, error)
+	// Platform returns that of Facts, for less.
+	Platform(d digest.Digest) (*ocispec.Platform, error)
 	// Small is that of SmallReader, for what is below the target.
 	Small(d digest.Digest) ([]byte, error)
 }

@@ -24,6 +24,9 @@ type outline struct {
 	r *nameReader
 }
 
+// Records is that of store.Outline.
+func (o *outline) Records() int { return int(o.Outline.Records) } //nolint:gosec // they were counted
+
 // Size is that of store.Outline.
 func (o *outline) Size(d digest.Digest) (int64, error) {
 	b, err := o.Blob(d)

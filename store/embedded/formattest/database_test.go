@@ -39,7 +39,7 @@ type database struct {
 	state    state
 	verified map[string]uint64
 	suspects map[string]bool
-	outlines map[string][]outlined
+	outlines map[string]outline
 	stale    map[string]bool
 	// The keys of the buckets that follow from content, with their values.
 	targets, refs, contained, children, referrers map[string]string
@@ -65,7 +65,7 @@ func readDatabase(path string) (*database, error) {
 		content: newContent(), verified: map[string]uint64{}, suspects: map[string]bool{},
 		targets: map[string]string{}, refs: map[string]string{}, contained: map[string]string{},
 		children: map[string]string{}, referrers: map[string]string{},
-		outlines: map[string][]outlined{}, stale: map[string]bool{},
+		outlines: map[string]outline{}, stale: map[string]bool{},
 		raw: map[string][][2][]byte{}, sequences: map[string]uint64{},
 	}
 	err = file.View(func(tx *bolt.Tx) error {

@@ -22,14 +22,20 @@ type outlined struct {
 	facts   string // as bytes
 }
 
-// outline reads one by the section "Outlines" of the page.
-func (d *decoder) outline() (all []outlined) {
+// outline is one by the section "Outlines" of the page.
+type outline struct {
+	records uint64
+	of      []outlined
+}
+
+func (d *decoder) outline() outline {
+	all := outline{records: d.number()}
 	for len(d.rest) > 0 && d.err == nil {
 		o := outlined{digest: d.present(), visible: d.flag()}
 		if o.visible {
 			o.size, o.number, o.facts = d.number(), d.number(), d.text()
 		}
-		all = append(all, o)
+		all.of = append(all.of, o)
 	}
 	return all
 }
@@ -73,18 +79,19 @@ func wantOutlines(tb testing.TB, db *database) {
 		}
 		raw[(&decoder{rest: kv[0]}).present()] = string(value)
 	}
-	want := map[string][]outlined{}
-	roots := map[string]bool{}
+	want := map[string]outline{}
+	roots := map[string]uint64{}
 	for _, r := range db.names {
-		root := r.target.digest
-		roots[root] = true
+		roots[r.target.digest]++
+	}
+	for root, records := range roots {
 		if all, size := db.drawOutline(root, raw); !db.stale[root] && size <= 65536 {
-			want[root] = all
+			want[root] = outline{records, all}
 		}
 	}
 	wantEqual(tb, "outlines", want, db.outlines)
 	for root := range db.stale {
-		if !roots[root] {
+		if roots[root] == 0 {
 			tb.Errorf("%s is stale, and no root", root)
 		}
 	}
@@ -117,7 +124,7 @@ func TestPageOutlines(t *testing.T) {
 	outlines := func(stale int) {
 		w.close(t)
 		db := readStore(t, w.dir).db
-		if len(db.stale) != stale || len(db.outlines) != lists+1-stale || db.outlines[string(large.Digest)] != nil {
+		if len(db.stale) != stale || len(db.outlines) != lists+1-stale || db.outlines[string(large.Digest)].of != nil {
 			t.Errorf("%d roots are stale, %d have outlines", len(db.stale), len(db.outlines))
 		}
 		w.open(t)

@@ -67,7 +67,7 @@ func wantEqual(tb testing.TB, what string, want, got any) {
 }
 
 func unexported() cmp.Option {
-	return cmp.AllowUnexported(content{}, blob{}, facts{}, edge{}, target{}, platform{}, record{}, lease{}, derived{}, partial{}, outlined{})
+	return cmp.AllowUnexported(content{}, blob{}, facts{}, edge{}, target{}, platform{}, record{}, lease{}, derived{}, partial{}, outline{}, outlined{})
 }
 
 // wantIndex checks that what follows from the content of a database is in it.

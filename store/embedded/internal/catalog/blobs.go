@@ -196,24 +196,37 @@ func (t *Tx) facts(key []byte) (*store.Facts, error) {
 	if value == nil || err != nil {
 		return nil, err
 	}
-	return decodeFacts(value)
-}
-
-func decodeFacts(value []byte) (*store.Facts, error) {
-	d := codec.NewDecoder(value)
-	f := d.Facts()
-	if err := d.Done(); err != nil {
-		return nil, damagedAt(bucketFacts, err)
+	f, err := decodeFacts(value)
+	if err != nil {
+		return nil, err
 	}
 	return &f, nil
 }
 
-// described returns the facts of a manifest with what those of its config add to them.
-func described(f, config *store.Facts) store.Facts {
-	if config != nil && !image.IsDocument(config.MediaType) {
+func decodeFacts(value []byte) (store.Facts, error) {
+	d := codec.NewDecoder(value)
+	f := d.Facts()
+	if err := d.Done(); err != nil {
+		return store.Facts{}, damagedAt(bucketFacts, err)
+	}
+	return f, nil
+}
+
+// decodeFactsOnly leaves out the edges.
+func decodeFactsOnly(value []byte) (store.Facts, error) {
+	d := codec.NewDecoder(value)
+	f := d.FactsOnly()
+	if d.Failed() {
+		return store.Facts{}, damagedAt(bucketFacts, d.Done())
+	}
+	return f, nil
+}
+
+// addConfig adds to the facts of a manifest what those of its config say.
+func addConfig(f *store.Facts, config store.Facts) {
+	if !image.IsDocument(config.MediaType) {
 		f.Platform, f.Created = config.Platform, config.Created
 	}
-	return *f
 }
 
 // Blob returns what is known of a visible blob, or ErrNotFound.
@@ -261,7 +274,10 @@ func (t *Tx) Facts(d digest.Digest) (f store.Facts, err error) {
 		return store.Facts{}, damagedAt(bucketFacts, err)
 	}
 	config, err := t.facts(key)
-	return described(found, config), err
+	if config != nil {
+		addConfig(found, *config)
+	}
+	return *found, err
 }
 
 // Verified returns the epoch in which a blob's file was verified last; 0: in none.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/store"
@@ -96,7 +97,9 @@ func (t *Tx) Redraw(limit int) (drawn int, more bool, err error) {
 // outline returns the outline of a root, nil if it has none, and how many digests it has
 // looked up.
 func (t *Tx) outline(root []byte) (value []byte, looked int, err error) {
-	if !t.any(bucketTargets, root) {
+	records := 0
+	t.each(bucketTargets, root, func([]byte, []byte) bool { records++; return true })
+	if records == 0 {
 		return nil, 0, nil
 	}
 	d := drawing{t: t, at: map[string]int{}}
@@ -113,6 +116,7 @@ func (t *Tx) outline(root []byte) (value []byte, looked int, err error) {
 	if d.size > maxOutline {
 		return nil, len(d.nodes), nil
 	}
+	value = codec.AppendUint(nil, uint64(records))
 	for _, n := range d.nodes {
 		value = n.append(value)
 	}
@@ -187,8 +191,10 @@ func (n *drawn) read(d *codec.Decoder) {
 // Outline is what is known of all that is below a target, as it was drawn. It is for one
 // goroutine, and as long as its transaction.
 type Outline struct {
-	t     *Tx
-	value []byte
+	// Records is how many records point at the target.
+	Records uint64
+
+	nodes codec.Decoder // of all
 	rest  codec.Decoder // of what comes after last
 	last  drawn         // what was found last
 	key   [maxDigestKey]byte
@@ -209,7 +215,10 @@ func (t *Tx) Outline(target digest.Digest) (_ *Outline, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Outline{t: t, value: value}, nil
+	o := &Outline{}
+	d := codec.NewDecoder(value)
+	o.Records, o.nodes = d.Uint(), *d
+	return o, nil
 }
 
 // find finds what an outline says of a digest, if it says anything. Who asks in the order in
@@ -235,7 +244,7 @@ func (o *Outline) find(d digest.Digest) (found bool, err error) {
 		if turned {
 			return false, nil
 		}
-		turned, o.rest = true, *codec.NewDecoder(o.value)
+		turned, o.rest = true, o.nodes
 	}
 }
 
@@ -260,25 +269,33 @@ func (o *Outline) Blob(d digest.Digest) (b Blob, err error) {
 // Facts is Tx.Facts for what is below the target.
 func (o *Outline) Facts(d digest.Digest) (f store.Facts, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	found, err := o.facts(d)
-	switch {
-	case err != nil:
-		return store.Facts{}, err
-	case found == nil:
-		return store.Facts{}, absent("facts of %s", d)
-	case found.Config == "":
-		return *found, nil
-	}
-	rest, last := o.rest, o.last // most likely those after it are asked for next
-	config, err := o.facts(found.Config)
-	o.rest, o.last = rest, last
-	return described(found, config), err
+	return o.described(d, decodeFacts)
 }
 
-func (o *Outline) facts(d digest.Digest) (*store.Facts, error) {
+// Platform returns that of Facts.
+func (o *Outline) Platform(d digest.Digest) (_ *ocispec.Platform, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	f, err := o.described(d, decodeFactsOnly)
+	return f.Platform, err
+}
+
+func (o *Outline) described(d digest.Digest, decode func([]byte) (store.Facts, error)) (f store.Facts, err error) {
 	found, err := o.find(d)
-	if !found || len(o.last.facts) == 0 {
-		return nil, err
+	if err == nil && (!found || len(o.last.facts) == 0) {
+		err = absent("facts of %s", d)
 	}
-	return decodeFacts(o.last.facts)
+	if err == nil {
+		f, err = decode(o.last.facts)
+	}
+	if err != nil || f.Config == "" {
+		return f, err
+	}
+	rest, last := o.rest, o.last // most likely those after it are asked for next
+	defer func() { o.rest, o.last = rest, last }()
+	if found, err = o.find(f.Config); !found || len(o.last.facts) == 0 || err != nil {
+		return f, err
+	}
+	config, err := decodeFactsOnly(o.last.facts)
+	addConfig(&f, config)
+	return f, err
 }

@@ -25,6 +25,9 @@ func wantOutline(t *testing.T, tx *catalog.Tx, target digest.Digest) {
 		t.Errorf("outline of %s: %v", target, err)
 		return
 	}
+	if records, err := tx.Target(target); err != nil || o.Records != uint64(len(records)) {
+		t.Errorf("outline of %s: %d records, want %d, %v", target, o.Records, len(records), err)
+	}
 	below, documents := []digest.Digest{target}, []digest.Digest{target}
 	document := map[digest.Digest]bool{target: true}
 	for i := 0; i < len(documents); i++ { // it grows

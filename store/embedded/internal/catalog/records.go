@@ -32,6 +32,7 @@ func (c PutName) apply(t *Tx) {
 		t.contain(target, target)
 	}
 	t.add(bucketTargets, join(target, key))
+	t.redraw(target)
 	if old != nil {
 		t.unname(key, digestKey(old.Target.Digest))
 	}
@@ -59,6 +60,7 @@ func (c DropName) apply(t *Tx) {
 // unname notes that a record points at a target no more.
 func (t *Tx) unname(key, target []byte) {
 	t.drop(bucketTargets, join(target, key))
+	t.redraw(target)
 	t.suspect(target)
 	if !t.any(bucketTargets, target) {
 		t.uncontain(target)

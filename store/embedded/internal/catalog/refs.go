@@ -62,7 +62,6 @@ func (t *Tx) documentRoots(key []byte) [][]byte {
 // contain enters the graph of a document into the index of the root that it belongs to,
 // as far as it is known.
 func (t *Tx) contain(root, document []byte) {
-	t.redraw(root)
 	t.enter(root, document, asDocument)
 	for todo := [][]byte{document}; len(todo) > 0; {
 		key := todo[len(todo)-1]
@@ -100,7 +99,6 @@ func (t *Tx) enter(root, key []byte, how byte) bool {
 
 // uncontain removes the graph of a root from the index.
 func (t *Tx) uncontain(root []byte) {
-	t.redraw(root)
 	for todo := [][]byte{root}; len(todo) > 0; {
 		key := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]

@@ -126,7 +126,7 @@ func (s *salvage) blobs() {
 		}
 		facts, err := decodeFacts(value)
 		if err == nil {
-			s.do(PutFacts{d, *facts})
+			s.do(PutFacts{d, facts})
 		}
 		return err
 	})

@@ -48,10 +48,7 @@ func AppendFacts(b []byte, f store.Facts) []byte {
 
 // Facts reads what AppendFacts wrote.
 func (d *Decoder) Facts() store.Facts {
-	f := store.Facts{
-		MediaType: d.word(), Size: d.Int(), Platform: d.platform(), Created: d.Time(), Config: d.Digest(),
-		Subject: d.Digest(), ArtifactType: d.String(), Parent: d.Digest(),
-	}
+	f := d.FactsOnly()
 	n := d.Count()
 	if n > len(d.data)/minEdge {
 		d.fail("it ends too early")
@@ -64,6 +61,14 @@ func (d *Decoder) Facts() store.Facts {
 		d.edge(&f.Edges[i])
 	}
 	return f
+}
+
+// FactsOnly reads facts as far as their edges, which follow.
+func (d *Decoder) FactsOnly() store.Facts {
+	return store.Facts{
+		MediaType: d.word(), Size: d.Int(), Platform: d.platform(), Created: d.Time(), Config: d.Digest(),
+		Subject: d.Digest(), ArtifactType: d.String(), Parent: d.Digest(),
+	}
 }
 
 // minEdge is how many bytes an edge has at least, one for each of its parts.
