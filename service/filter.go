@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/dhowhq/dhow/platform"
+	"github.com/dhowhq/dhow/ref"
 	"github.com/dhowhq/dhow/store"
 )
 
@@ -33,6 +34,11 @@ type Filter struct {
 	// names those, with * ? [] as package path has them: the familiar name with or
 	// without its tag. A dangling image has none.
 	References []string
+	// Images keeps what one of these means, and of the names those: a name in any form or
+	// a repository, which means all names in it; such a pattern, of the familiar or of the
+	// full name; or a digest, or NAME@DIGEST, with what Resolve finds for it: all images
+	// that have it, and nothing where that fails with ErrNotFound.
+	Images []string
 }
 
 // ParseFilter reads filters as people write them, KEY=VALUE: dangling, label, before,
@@ -110,6 +116,11 @@ func (f Filter) check() error {
 			return fmt.Errorf("invalid filter reference=%.256q: %w: %w", pattern, err, errdefs.ErrInvalidArgument)
 		}
 	}
+	for _, pattern := range f.Images {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("invalid pattern %.256q: %w: %w", pattern, err, errdefs.ErrInvalidArgument)
+		}
+	}
 	return nil
 }
 
@@ -124,6 +135,10 @@ func (f Filter) labels(found labels) bool {
 type filter struct {
 	Filter
 	before, since time.Time // zero: any
+	// Of Images: the names in their normal form, everything without a digest as a
+	// pattern, and the keys of the records that have one of the digests.
+	exact, patterns []string
+	having          map[string]bool
 }
 
 // filter finds the images that a filter names.
@@ -145,7 +160,37 @@ func (v *view) filter(f Filter) (filter, error) {
 		}
 		found.since = newest(found.since, created)
 	}
-	return found, nil
+	return found, v.findImages(&found)
+}
+
+// findImages finds what Images means.
+func (v *view) findImages(f *filter) error {
+	f.having = map[string]bool{}
+	for _, text := range f.Images {
+		q, err := parseQuery(text)
+		if err != nil || q.digest == "" {
+			f.patterns = append(f.patterns, text)
+			if name, err := ref.Parse(text); err == nil { // else it is a pattern only
+				f.exact = append(f.exact, name.String())
+			}
+			continue
+		}
+		targets, err := v.Target(q.digest)
+		if errdefs.IsNotImplemented(err) { // an algorithm that the engine cannot hold
+			continue
+		}
+		var records []store.Record
+		if err == nil {
+			records, _, err = v.having(q, targets)
+		}
+		if err != nil {
+			return fmt.Errorf("%.256q: %w", text, err)
+		}
+		for _, rec := range records {
+			f.having[rec.Key()] = true
+		}
+	}
+	return nil
 }
 
 // created returns when what a reference means was created. That it does not say is
@@ -171,8 +216,7 @@ func (f filter) names(records []store.Record) bool {
 	if f.Dangling != nil && *f.Dangling != dangling {
 		return false
 	}
-	return len(f.References) == 0 ||
-		slices.ContainsFunc(records, func(rec store.Record) bool { return !rec.Dangling() && f.reference(rec.Name) })
+	return slices.ContainsFunc(records, f.record)
 }
 
 // times reports whether an image passes by when it was created.
@@ -180,17 +224,47 @@ func (f filter) times(created time.Time) bool {
 	return (f.before.IsZero() || created.Before(f.before)) && (f.since.IsZero() || created.After(f.since))
 }
 
-// reference reports whether a name passes.
-func (f filter) reference(name string) bool {
-	if len(f.References) == 0 {
+// record reports whether a record passes by its name, or by what it points at.
+func (f filter) record(rec store.Record) bool {
+	if len(f.References) == 0 && len(f.Images) == 0 {
 		return true
 	}
-	full, repository := familiar(name)
-	return slices.ContainsFunc(f.References, func(pattern string) bool {
-		matched, _ := path.Match(pattern, full) // check has looked at the pattern
-		if !matched {
-			matched, _ = path.Match(pattern, repository)
-		}
-		return matched
+	meant := len(f.Images) == 0 || f.having[rec.Key()]
+	if rec.Dangling() {
+		return len(f.References) == 0 && meant
+	}
+	n := formsOf(rec.Name)
+	return (len(f.References) == 0 || matchAny(f.References, n.familiar, n.familiarRepository)) &&
+		(meant || slices.Contains(f.exact, rec.Name) || slices.Contains(f.exact, n.repository) ||
+			matchAny(f.patterns, n.familiar, n.familiarRepository, rec.Name, n.repository))
+}
+
+// matchAny reports whether one of the patterns, which check has looked at, matches one of
+// the names.
+func matchAny(patterns []string, names ...string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			matched, _ := path.Match(pattern, name)
+			return matched
+		})
 	})
+}
+
+// forms are those in which people write the name of a record, or a repository for all its
+// names.
+type forms struct {
+	familiar, familiarRepository, repository string
+}
+
+// formsOf returns the forms of a name, which they are where it cannot be parsed.
+func formsOf(name string) forms {
+	parsed, err := ref.Parse(name)
+	if err != nil {
+		return forms{name, name, name}
+	}
+	f := forms{familiar: parsed.Familiar(), repository: parsed.Name()}
+	if only, err := ref.Parse(f.repository); err == nil {
+		f.familiarRepository = only.Familiar()
+	}
+	return f
 }

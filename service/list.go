@@ -11,7 +11,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/platform"
-	"github.com/dhowhq/dhow/ref"
 	"github.com/dhowhq/dhow/store"
 )
 
@@ -235,7 +234,7 @@ func (v *view) shown(f filter, records []store.Record, sum *Summary, opts ListOp
 		under, err := v.builtUpon(below, map[digest.Digest]bool{sum.ID: true})
 		return !under, err
 	}
-	sum.Names = slices.DeleteFunc(sum.Names, func(name string) bool { return !f.reference(name) })
+	sum.Names = slices.DeleteFunc(sum.Names, func(name string) bool { return !f.record(store.Record{Name: name}) })
 	return true, nil
 }
 
@@ -262,17 +261,4 @@ func (s *Service) labelled(ctx context.Context, all []Summary, opts ListOptions)
 		kept = append(kept, sum)
 	}
 	return kept, nil
-}
-
-// familiar returns what people call a name, and its repository.
-func familiar(name string) (full, repository string) {
-	parsed, err := ref.Parse(name)
-	if err != nil {
-		return name, name
-	}
-	full = parsed.Familiar()
-	if only, err := ref.Parse(parsed.Name()); err == nil {
-		repository = only.Familiar()
-	}
-	return full, repository
 }

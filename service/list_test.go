@@ -147,6 +147,68 @@ func TestListFilters(t *testing.T) {
 	}
 }
 
+// What people type is what they mean: names in every form, and digests, beside patterns.
+func TestListImages(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, amd64)
+	one, two := f.image(t, "linux/amd64", "one"), f.image(t, "linux/amd64", "two")
+	list, gone := f.src.Index(one, two), f.image(t, "linux/amd64", "gone")
+	f.put(t, one, "app:1", "example.com/team/app:1", "[::1]:5000/app:1")
+	f.put(t, two, "app:2")
+	f.put(t, list, "list")
+	f.put(t, gone)
+	id, nameless := one.Digest.String(), "1" // its day
+	for _, row := range []struct {
+		filter service.Filter
+		want   string // or an error, after "!"
+	}{
+		{images("app"), "app:1 app:2"},
+		{images("docker.io/library/app"), "app:1 app:2"},
+		{images("index.docker.io/app"), "app:1 app:2"},
+		{images("docker.io/library/app:2"), "app:2"},
+		{images("EXAMPLE.com/team/app"), "example.com/team/app:1"},
+		{images("[::1]:5000/app:1"), "[::1]:5000/app:1"},
+		{images("[::1]:5000/app"), "[::1]:5000/app:1"},
+		{images("docker.io/*/app"), "app:1 app:2"},
+		{images("docker.io/*/app:[2-9]"), "app:2"},
+		{images("*:1"), "app:1"},
+		{images("*/*/*"), "app:1 app:2 example.com/team/app:1 list:latest"},
+		{images("list", "app:2"), "app:2 list:latest"},
+		{images("app@" + id), "app:1"},
+		{images("app:9@" + id), "app:1"},
+		{images("docker.io/library/list@" + id), "list:latest"}, // it has that in it
+		{images("other@" + id), ""},
+		{images(id), "[::1]:5000/app:1 app:1 example.com/team/app:1"},
+		{images(one.Digest.Encoded()), "[::1]:5000/app:1 app:1 example.com/team/app:1"},
+		{images(f.config(t, two).String()), "app:2 list:latest"},
+		{images(gone.Digest.String()), nameless},
+		{images("sha512:" + strings.Repeat("0", 128)), ""},
+		{images("nobody"), ""},
+		{images("App"), ""},
+		{images("[a"), `!invalid pattern "[a"`},
+		{service.Filter{Images: []string{"docker.io/library/app"}, References: []string{"*:2"}}, "app:2"},
+		{service.Filter{Images: []string{gone.Digest.String()}, References: []string{"*"}}, ""},
+	} {
+		t.Run(fmt.Sprint(row.filter.Images, row.filter.References), func(t *testing.T) {
+			t.Parallel()
+			all, err := f.List(t.Context(), service.ListOptions{Filter: row.filter})
+			if text, fails := strings.CutPrefix(row.want, "!"); fails {
+				if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), text) {
+					t.Errorf("%v, want %q", err, text)
+				}
+				return
+			}
+			got := strings.Fields(strings.ReplaceAll(namesOf(all), ",", " "))
+			slices.Sort(got)
+			if got := strings.Join(got, " "); err != nil || got != row.want {
+				t.Errorf("%s, %v\nwant %s", got, err, row.want)
+			}
+		})
+	}
+}
+
+func images(all ...string) service.Filter { return service.Filter{Images: all} }
+
 func TestListSays(t *testing.T) {
 	t.Parallel()
 	f := listed(t)

@@ -185,14 +185,10 @@ func (v *view) byDigest(q query) (Resolution, error) {
 // it.
 func (v *view) among(q query, targets []store.Record) (Resolution, error) {
 	r := Resolution{Matched: ByTarget, Digest: q.digest}
-	records, err := v.ofRepository(targets, q.name), error(nil)
-	if len(records) == 0 {
-		records, err = v.Containing(q.digest)
-		records = v.ofRepository(records, q.name)
-		if err == nil && len(records) > 0 {
-			r.Matched, err = v.matched(q.digest, prefer(records, q.name).Target)
-			r.Warnings = alsoIn(q.digest, records)
-		}
+	records, below, err := v.having(q, targets)
+	if below && len(records) > 0 {
+		r.Matched, err = v.matched(q.digest, prefer(records, q.name).Target)
+		r.Warnings = alsoIn(q.digest, records)
 	}
 	if err != nil {
 		return Resolution{}, fmt.Errorf("resolve %.256q: %w", q.text, err)
@@ -202,6 +198,16 @@ func (v *view) among(q query, targets []store.Record) (Resolution, error) {
 	}
 	r.Record = prefer(records, q.name)
 	return r, nil
+}
+
+// having returns the records of the query's repository that have its full digest: those
+// that point at it, or if there are none those that have it below their targets.
+func (v *view) having(q query, targets []store.Record) (records []store.Record, below bool, err error) {
+	if records = v.ofRepository(targets, q.name); len(records) > 0 {
+		return records, false, nil
+	}
+	records, err = v.Containing(q.digest)
+	return v.ofRepository(records, q.name), true, err
 }
 
 // ofRepository returns the records whose names are in the repository of a name; all of

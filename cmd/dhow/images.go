@@ -33,9 +33,9 @@ func (a *app) imagesCommand() *cobra.Command {
 		Use:   "images [REFERENCE...]",
 		Short: "List the images of the local store",
 		Long: "List the images of the local store, the last created first: each name on a line, with how\n" +
-			"many of the platforms are there; or with --tree each image with its platforms. REFERENCE\n" +
-			"is a name, or a pattern with * ? [], as 'team/*' or '*:latest': only names that one of\n" +
-			"them matches are listed.",
+			"many of the platforms are there; or with --tree each image with its platforms. Only what\n" +
+			"one REFERENCE means is listed: a name, a repository with all its names, NAME@DIGEST or a\n" +
+			"whole digest, or a pattern with * ? [], as 'team/*' or '*:latest'.",
 		ValidArgsFunction: a.completeImages(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, group := range [][]string{{"tree", "quiet", "json", "format"}, {"tree", "digests"}} {
@@ -72,7 +72,7 @@ func (a *app) listImages(ctx context.Context, f *imagesFlags, references []strin
 	if opts.Filter, err = service.ParseFilter(f.filters, now); err != nil {
 		return err
 	}
-	opts.Filter.References = append(opts.Filter.References, references...)
+	opts.Filter.Images = references
 	shortLived()
 	var found []service.Summary
 	err = a.withImagesIfAny(ctx, storeLook, func(images *service.Service) (err error) {

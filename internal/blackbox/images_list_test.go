@@ -35,6 +35,9 @@ func TestImages(t *testing.T) {
 		{[]string{"--format", "{{.Repository}}|{{.Tag}}|{{.ID}}|{{.Platforms}}"}, []string{"app|1|" + id + "|1/3", "arm|latest|" + arm + "|1/1", "example.com/team/app|2|" + id + "|1/3"}},
 		{[]string{"--format", "{{.Tag}}", "app"}, []string{"1"}},
 		{[]string{"--format", "{{.Tag}}", "app:1", "arm:*"}, []string{"1", "latest"}},
+		{[]string{"--format", "{{.Tag}}", "docker.io/library/app"}, []string{"1"}},
+		{[]string{"--format", "{{.Repository}}", "app@" + index.String()}, []string{"app"}},
+		{[]string{"--format", "{{.Tag}}", "--filter", "reference=docker.io/library/app"}, nil},
 		{[]string{"--format", "{{.Repository}}", "--filter", "reference=example.com/*/*"}, []string{"example.com/team/app"}},
 		{[]string{"--format", "{{.Tag}}", "--filter", "label=maker=testimage", "a*"}, []string{"1", "latest"}},
 		{[]string{"-q", "--filter", "label=maker=x"}, nil},
@@ -52,7 +55,8 @@ func TestImages(t *testing.T) {
 	}
 	wantOutcome(t, "table", d.dhow(t, "images", "app"), 0, []string{"REPOSITORY  TAG  IMAGE ID      PLATFORMS  CREATED", "  SIZE\n", "app         1    " + id + "  1/3        ", "B\n"}, nil)
 	wantOutcome(t, "digests", d.dhow(t, "images", "--digests", "--no-trunc", "app"), 0, []string{"REPOSITORY  TAG  DIGEST ", "app         1    " + index.String() + "  " + index.String() + "  1/3"}, nil)
-	wantOutcome(t, "a pattern that is none", d.dhow(t, "images", "[a"), 1, nil, []string{"invalid filter reference="})
+	wantOutcome(t, "a pattern that is none", d.dhow(t, "images", "[a"), 1, nil, []string{`invalid pattern "[a"`})
+	wantOutcome(t, "a filter that is none", d.dhow(t, "images", "--filter", "reference=[a"), 1, nil, []string{"invalid filter reference="})
 	wantOutcome(t, "an unknown filter", d.dhow(t, "images", "--filter", "name=x"), 1, nil, []string{`invalid filter "name"`})
 	wantOutcome(t, "an unknown image", d.dhow(t, "images", "--filter", "before=nope"), 2, nil, []string{"No such image: nope:latest"})
 	wantOutcome(t, "two forms", d.dhow(t, "images", "--tree", "--json"), 1, nil, []string{"--tree and --json contradict one another"})
