@@ -80,6 +80,7 @@ type DB struct {
 	broken atomic.Bool
 	// surveyed is how many blobs the last Survey has found.
 	surveyed atomic.Int64
+	idle     idle
 }
 
 // Mode says how a database is opened.
@@ -111,7 +112,7 @@ func Create(root *os.Root, name string, mode Mode) (_ *DB, err error) {
 			_ = db.Close() // nobody is going to use it
 		}
 	}()
-	t, err := db.begin(true)
+	t, err := db.Update()
 	if err != nil {
 		return nil, err
 	}
@@ -214,17 +215,34 @@ func initialMap() int {
 }
 
 // View calls f with the database as it is at one moment.
-func (db *DB) View(f func(*Tx) error) error {
-	t, err := db.begin(false)
-	if err != nil {
-		return err
+func (db *DB) View(f func(*Tx) error) (err error) {
+	t, moment := db.idle.take()
+	if t == nil {
+		if t, err = db.begin(false); err != nil {
+			return err
+		}
+		t.moment = moment
 	}
-	defer t.Rollback()
-	return f(t)
+	kept := false
+	defer func() { // when f panics too
+		if !kept {
+			t.rollback()
+		}
+	}()
+	err = f(t)
+	kept = !IsDamaged(err) && db.idle.keep(t)
+	return err
 }
 
 // Update begins to write. The Tx ends by Commit or Rollback.
-func (db *DB) Update() (*Tx, error) { return db.begin(true) }
+func (db *DB) Update() (*Tx, error) {
+	db.idle.write()
+	t, err := db.begin(true)
+	if err != nil {
+		db.idle.written()
+	}
+	return t, err
+}
 
 func (db *DB) begin(writable bool) (t *Tx, err error) {
 	defer db.recovered(&err, debug.SetPanicOnFault(true))
@@ -256,6 +274,7 @@ func Closed(err error) bool { return errors.Is(err, bolterrors.ErrDatabaseNotOpe
 // Close closes the database when no Tx is left.
 func (db *DB) Close() (err error) {
 	defer db.recovered(&err, debug.SetPanicOnFault(true))
+	db.idle.write()       // none is kept from now on
 	if db.broken.Load() { // the library would wait for itself; who reads can go on
 		return errors.Join(unlock(db.file), db.file.Close())
 	}

@@ -27,6 +27,8 @@ type Tx struct {
 	state  *State
 	// changed are the roots below which something has changed: see drawChanged.
 	changed map[string]bool
+	moment  uint64 // of one that reads: see idle
+	ended   bool   // of one that writes
 }
 
 // State is what a database says of itself.
@@ -95,6 +97,7 @@ func (t *Tx) Writes() int { return t.writes }
 // Commit makes what was written durable, and visible.
 func (t *Tx) Commit() (err error) {
 	defer t.db.recovered(&err, debug.SetPanicOnFault(true))
+	defer t.end()
 	t.drawChanged()
 	if s := t.state; s != nil {
 		b := codec.AppendUint(nil, s.Journal.Segment)
@@ -111,8 +114,21 @@ func (t *Tx) Commit() (err error) {
 	return t.bolt.Commit()
 }
 
-// Rollback ends the transaction, unless Commit has.
+// Rollback ends a transaction that writes, unless Commit has.
 func (t *Tx) Rollback() {
+	t.rollback()
+	t.end()
+}
+
+// end notes that nothing is written any more.
+func (t *Tx) end() {
+	if !t.ended {
+		t.ended = true
+		t.db.idle.written()
+	}
+}
+
+func (t *Tx) rollback() {
 	var err error
 	defer t.db.recovered(&err, debug.SetPanicOnFault(true))
 	_ = t.bolt.Rollback() // fails after Commit only
