@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -36,31 +37,55 @@ type Tagged struct {
 // A name that is none, has a digest, or is that of a digest's algorithm, is
 // ErrInvalidArgument.
 func (s *Service) Tag(ctx context.Context, reference, name string) (Tagged, error) {
-	to, err := parseTag(name)
+	all, err := s.TagAll(ctx, reference, name)
 	if err != nil {
 		return Tagged{}, err
 	}
-	var done Tagged
-	err = s.again(ctx, func() error {
-		var move store.Move
+	return all[0], nil
+}
+
+// TagAll is Tag for several names, all or none of which are given. What it has done is in
+// their order; one that was given already, as one that is there twice, is as it was.
+func (s *Service) TagAll(ctx context.Context, reference string, names ...string) ([]Tagged, error) {
+	to := make([]ref.Reference, len(names))
+	for i, name := range names {
+		var err error
+		if to[i], err = parseTag(name); err != nil {
+			return nil, fmt.Errorf("tag %.256q as %.256q: %w", reference, name, err)
+		}
+	}
+	var plan tagging
+	err := s.again(ctx, func() error {
 		err := s.view(ctx, func(v *view) (err error) {
-			done, move, err = v.planTag(reference, to)
+			plan, err = v.planTags(reference, to)
 			return err
 		})
-		if err != nil || done.Before.Target.Digest == done.Target.Digest {
+		if err != nil || len(plan.moves) == 0 {
 			return err
 		}
-		moved, err := s.move(ctx, move)
-		if err == nil {
-			done.Before, done.Dangling = moved[0].Before, moved[0].Dangling
+		moved, err := s.move(ctx, plan.moves...)
+		for i, m := range moved {
+			done := &plan.done[plan.of[i]]
+			done.Before, done.Dangling = m.Before, m.Dangling
 		}
 		return err
 	})
 	if err != nil {
-		return Tagged{}, fmt.Errorf("tag %.256q as %s: %w", reference, to.Familiar(), err)
+		return nil, fmt.Errorf("tag %.256q as %s: %w", reference, familiarNames(to), err)
 	}
-	s.emit(Event{Action: ActionTag, ID: string(done.Target.Digest), Name: to.Familiar()})
-	return done, nil
+	for i, done := range plan.done {
+		s.emit(Event{Action: ActionTag, ID: string(done.Target.Digest), Name: to[i].Familiar()})
+	}
+	return plan.done, nil
+}
+
+// familiarNames joins the familiar forms of the first of many names.
+func familiarNames(all []ref.Reference) string {
+	texts := make([]string, len(all))
+	for i, name := range all {
+		texts[i] = name.Familiar()
+	}
+	return some(texts)
 }
 
 // parseTag reads a name that is to be given.
@@ -78,27 +103,41 @@ func parseTag(name string) (ref.Reference, error) {
 	return to.Tagged(), nil
 }
 
-// planTag decides what a name is to point at.
-func (v *view) planTag(reference string, to ref.Reference) (Tagged, store.Move, error) {
+// tagging is what TagAll has decided.
+type tagging struct {
+	done  []Tagged // one for each name
+	moves []store.Move
+	of    []int // the position in done of each move
+}
+
+// planTags decides what names are to point at.
+func (v *view) planTags(reference string, to []ref.Reference) (tagging, error) {
 	r, err := v.resolve(reference)
 	if err != nil {
-		return Tagged{}, store.Move{}, err
+		return tagging{}, err
 	}
 	target, err := v.nameable(r)
 	if err != nil {
-		return Tagged{}, store.Move{}, err
+		return tagging{}, err
 	}
-	done := Tagged{Name: to.String(), Target: target, Warnings: r.Warnings}
-	done.Before, err = v.Get(done.Name)
-	if err != nil && !errdefs.IsNotFound(err) {
-		return Tagged{}, store.Move{}, err
+	var plan tagging
+	for i, name := range to {
+		before, err := v.Get(name.String())
+		if err != nil && !errdefs.IsNotFound(err) {
+			return tagging{}, err
+		}
+		plan.done = append(plan.done, Tagged{Name: name.String(), Target: target, Before: before, Warnings: r.Warnings})
+		if before.Target.Digest == target.Digest || slices.Contains(to[:i], name) {
+			continue
+		}
+		move := store.Move{Name: name.String(), To: target, Labels: map[string]string{}}
+		move.If = store.Condition{Absent: err != nil, Digest: before.Target.Digest}
+		if target.Digest == r.Record.Target.Digest {
+			maps.Copy(move.Labels, r.Record.Labels)
+		}
+		plan.moves, plan.of = append(plan.moves, move), append(plan.of, i)
 	}
-	move := store.Move{Name: done.Name, To: target, Labels: map[string]string{}}
-	move.If = store.Condition{Absent: err != nil, Digest: done.Before.Target.Digest}
-	if target.Digest == r.Record.Target.Digest {
-		maps.Copy(move.Labels, r.Record.Labels)
-	}
-	return done, move, nil
+	return plan, nil
 }
 
 // nameable returns what a reference means as a record has it: what a list says of one of

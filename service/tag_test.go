@@ -103,3 +103,43 @@ func TestTagLabels(t *testing.T) {
 		}
 	}
 }
+
+// TestTagAll gives several names, or none.
+func TestTagAll(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		names    string
+		after    string
+		dangling string // for each name + or -
+		text     string // in the error
+	}{
+		"new ones":                {"a b:2", "x:1=A y:1=B z:1=B z:2=C a:latest=A b:2=A", "--", ""},
+		"of others":               {"y:1 z:1 z:2", "x:1=A y:1=A z:1=A z:2=A @B @C", "+++", ""},
+		"one twice":               {"z:2 z:2 docker.io/library/z:2", "x:1=A y:1=B z:1=B z:2=A @C", "+--", ""},
+		"its own":                 {"x:1 a:1", "x:1=A y:1=B z:1=B z:2=C a:1=A", "--", ""},
+		"a bad one after others":  {"a:1 z:2 bad!name b:1", "x:1=A y:1=B z:1=B z:2=C", "", `tag "x:1" as "bad!name": reference `},
+		"a digest after a name":   {"a:1 z@{A}", "x:1=A y:1=B z:1=B z:2=C", "", "refusing to create a tag with a digest reference"},
+		"an algorithm after that": {"a:1 sha512:1", "x:1=A y:1=B z:1=B z:2=C", "", `tag "x:1" as "sha512:1": refusing to create an ambiguous tag`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newRemoveWorld(t)
+			w.before(t, "x:1=A y:1=B z:1=B z:2=C")
+			done, err := w.TagAll(t.Context(), "x:1", strings.Fields(w.fill(t, row.names))...)
+			w.wantRecords(t, row.after)
+			if row.text != "" {
+				if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), row.text) || len(done) > 0 {
+					t.Errorf("%+v, error %v; want one with %q", done, err, row.text)
+				}
+				return
+			}
+			dangling := ""
+			for _, one := range done {
+				dangling += map[bool]string{true: "+", false: "-"}[one.Dangling]
+			}
+			if err != nil || dangling != row.dangling {
+				t.Errorf("dangling %s, %v; want %s", dangling, err, row.dangling)
+			}
+		})
+	}
+}

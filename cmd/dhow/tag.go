@@ -24,7 +24,8 @@ func (a *app) tagCommand() *cobra.Command {
 		Use:   "tag IMAGE NAME...",
 		Short: "Give an image of the local store another name",
 		Long: "Give IMAGE, a name or an ID in the local store, each NAME as well, wherever that points\n" +
-			"at now. What had the name before stays, without one if it has no other.",
+			"at now, or none if one of them cannot be given. What had the name before stays, without\n" +
+			"one if it has no other.",
 		Args:              argsBetween(2, 0, "IMAGE NAME..."),
 		ValidArgsFunction: a.completeImages(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,28 +48,23 @@ type taggedReport struct {
 	Dangling bool          `json:"dangling,omitempty"`
 }
 
-// tag gives names in turn, and tells of each that it could give.
+// tag gives names, all or none of them, and tells of each.
 func (a *app) tag(ctx context.Context, images *service.Service, image string, names []string, f tagFlags) error {
-	done := []taggedReport{}
-	var failed error
-	for _, name := range names {
-		t, err := images.Tag(ctx, image, name)
-		if failed = err; err != nil {
-			break
-		}
-		if len(done) == 0 {
-			if err := a.warn(t.Warnings); err != nil {
-				return err
-			}
-		}
-		r := taggedReport{Name: service.Familiar(store.Record{Name: t.Name}), Digest: t.Target.Digest, Dangling: t.Dangling}
-		if d := t.Before.Target.Digest; d != r.Digest {
-			r.Before = d
-		}
-		done = append(done, r)
-		if f.json {
-			continue
-		}
+	tagged, err := images.TagAll(ctx, image, names...)
+	if err != nil {
+		return err
+	}
+	if err := a.warn(tagged[0].Warnings); err != nil {
+		return err
+	}
+	done := make([]taggedReport, len(tagged))
+	for i, t := range tagged {
+		done[i] = newTaggedReport(t)
+	}
+	if f.json {
+		return a.writeJSON(done)
+	}
+	for _, r := range done {
 		if err := a.writeLine(text.Escape(r.Name) + " " + r.Digest.String()); err != nil {
 			return err
 		}
@@ -76,12 +72,15 @@ func (a *app) tag(ctx context.Context, images *service.Service, image string, na
 			return err
 		}
 	}
-	if f.json {
-		if err := a.writeJSON(done); err != nil {
-			return err
-		}
+	return nil
+}
+
+func newTaggedReport(t service.Tagged) taggedReport {
+	r := taggedReport{Name: service.Familiar(store.Record{Name: t.Name}), Digest: t.Target.Digest, Dangling: t.Dangling}
+	if d := t.Before.Target.Digest; d != r.Digest {
+		r.Before = d
 	}
-	return failed
+	return r
 }
 
 // notes say what lost its name.

@@ -37,6 +37,8 @@ func TestTag(t *testing.T) {
 			t.Errorf("tag %s: %+v, want exit code %d", args, r, code)
 		}
 	}
+	wantOutcome(t, "a bad name after a good one", d.dhow(t, "tag", "app:1", "good:1", "bad!name"), 1, nil, []string{`dhow: tag "app:1" as "bad!name": `})
+	wantOutcome(t, "which then is none", d.dhow(t, "history", "good:1"), 2, nil, []string{"No such image: good:1"})
 }
 
 // Each argument is tried; what was removed is told in order, and the first failure by the
