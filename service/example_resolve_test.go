@@ -143,6 +143,20 @@ func ExampleService_Tag() {
 	// Output: localhost:5000/busybox:latest
 }
 
+func ExampleService_TagAll() {
+	ctx := context.Background()
+	s := newLocalExample(ctx)
+	defer s.end()
+	all, err := s.TagAll(ctx, "busybox:1.37", "busybox:stable", "busybox")
+	check(err)
+	for _, tagged := range all {
+		fmt.Println(tagged.Name)
+	}
+	// Output:
+	// docker.io/library/busybox:stable
+	// docker.io/library/busybox:latest
+}
+
 func ExampleService_Remove() {
 	ctx := context.Background()
 	s := newLocalExample(ctx)

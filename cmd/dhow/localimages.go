@@ -92,6 +92,20 @@ func (a *app) inRegistryOrPlaced(arg string) (place, string, error) {
 	return a.place(registryTransport + "://" + arg)
 }
 
+// localImage returns the name or ID of an image of the local store that an argument is, with
+// or without the transport, where another argument may be any place.
+func (a *app) localImage(arg string) (string, error) {
+	p, details, ok := a.placed(arg)
+	switch {
+	case !ok:
+		return arg, nil
+	case p.name == storeTransport:
+		return details, nil
+	default:
+		return "", fmt.Errorf("%.256q is not in the local store; dhow copy copies from any place to any other: %w", arg, errdefs.ErrInvalidArgument)
+	}
+}
+
 // platformFlags are the flags that choose platforms of an image.
 type platformFlags struct {
 	platforms []string // each a list

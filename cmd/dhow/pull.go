@@ -89,9 +89,12 @@ func (a *app) pull(ctx context.Context, f *pullFlags, from, name string) (err er
 		return err
 	}
 	if name == "" {
-		if name, err = localName(p, details, from); err != nil {
-			return err
-		}
+		name, err = localName(p, details, from)
+	} else {
+		name, err = a.localImage(name)
+	}
+	if err != nil {
+		return err
 	}
 	if _, err := ref.Parse(name); err != nil {
 		return err

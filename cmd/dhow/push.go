@@ -82,6 +82,9 @@ func (a *app) push(ctx context.Context, f *pushFlags, image, to string) (err err
 	if opts.Platforms, err = f.parse(); err != nil {
 		return err
 	}
+	if image, err = a.localImage(image); err != nil {
+		return err
+	}
 	return a.withImages(ctx, storeLook, func(images *service.Service) (err error) {
 		if to == "" {
 			if to, err = whereNamed(ctx, images, image); err != nil {

@@ -72,6 +72,8 @@ func TestPullFails(t *testing.T) {
 		{"no such platform", "--tls-verify=false --platform linux/mips " + d.image, 2, "no matching manifest for linux/mips in the manifest list entries"},
 		{"no name for it here", "oci:nowhere:x", 1, `"oci:nowhere:x" says no name for the image here, give it as NAME`},
 		{"a name that is none", "oci:nowhere:x A:b", 1, "invalid argument"},
+		{"another place than the store", "oci:nowhere:x dir:app", 1, `"dir:app" is not in the local store; dhow copy copies`},
+		{"a place that is no name here", "store:app:1 store:", 1, "it is empty"},
 		{"no such layout", "oci:nowhere:x app:1", 2, "nowhere"},
 		{"platforms beside all", "--all --platform linux/amd64 " + d.image, 1, "--all and --platform contradict one another"},
 		{"no platform", "--platform / " + d.image, 1, "--platform: "},
@@ -129,6 +131,8 @@ func TestPushFails(t *testing.T) {
 		{"a digest without a destination", d.host + "/team/app@" + d.index.Digest.String(), 1, "cannot push a digest reference"},
 		{"no such image", "nope " + d.host + "/x", 2, "No such image: nope:latest"},
 		{"no such image without a destination", "nope", 2, "No such image: nope:latest"},
+		{"another place than the store", "oci:x:y " + d.host + "/x", 1, `"oci:x:y" is not in the local store; dhow copy copies`},
+		{"no such image of the store", "store:nope", 2, "No such image: nope:latest"},
 		{"a platform that is not here", "--platform linux/amd64 " + id + " " + d.host + "/x", 2, "was found but does not provide the specified platform (linux/amd64)"},
 		{"a destination that is none", id + " oci:", 1, "opening the destination: "},
 	} {
@@ -156,4 +160,39 @@ func TestPullReceipt(t *testing.T) {
 			t.Errorf("%s: %v, want from %s to %s\n%s", step.command, err, step.from, step.to, out)
 		}
 	}
+}
+
+// The local store is a place beside others: where an image comes from, where it goes to, or
+// both, and the argument that is always in it may say so.
+func TestStoreIsAPlace(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	index, arm64 := d.index.Digest.String(), d.arch["arm64"].Digest.String()
+	all := d.blobsOf(t, deskArches()...)
+	layout := "oci:" + filepath.Join(t.TempDir(), "layout") + ":app"
+	d.moved()
+	for _, step := range []struct{ args, out string }{
+		{"pull --tls-verify=false --all " + d.image + " store:app:1", "app:1 " + index + " newer; copied "},
+		{"pull --all store:app:1 app:2", "app:2 " + index + " newer; copied 0, reused "},
+		{"pull store:" + index[len("sha256:"):][:12] + " store:app:3", "app:3 " + index + " newer; copied 0, reused "},
+		{"pull store:" + arm64 + " arm", "arm:latest " + arm64 + " newer; copied 0, reused "},
+		{"push --tls-verify=false store:app:1 " + d.host + "/one/app", "docker://" + d.host + "/one/app " + index + " whole; copied "},
+		{"push store:app:1 store:app:4", "store:app:4 " + index + " whole; copied 0, reused "},
+		{"push --platform linux/arm64 app:1 store:app:5", "store:app:5 " + arm64 + " one manifest; copied 0, reused "},
+		{"copy store:app:1 store:app:6", "store:app:6 " + index + " copied 0, reused "},
+		{"copy store:app:1 " + layout, layout + " " + index + " copied "},
+		{"copy " + layout + " store:app:7", "store:app:7 " + index + " copied 0, reused "},
+		{"copy --dest-tls-verify=false store:app:1 docker://" + d.host + "/two/app:1", "docker://" + d.host + "/two/app:1 " + index + " copied "},
+	} {
+		command, args, _ := strings.Cut(step.args, " ")
+		if out := d.must(t, append([]string{command, "-q"}, strings.Fields(args)...)...); !strings.HasPrefix(out, step.out) {
+			t.Errorf("%s printed %q, want %q", step.args, out, step.out)
+		}
+	}
+	if diff := cmp.Diff(all, d.moved()); diff != "" {
+		t.Errorf("from the registry: - wanted + moved:\n%s", diff)
+	}
+	wantOutcome(t, "images", d.dhow(t, "images", "--format", "{{.Repository}}:{{.Tag}} {{.Digest}}", "app:[2-7]"), 0,
+		[]string{"app:2 " + index, "app:3 " + index, "app:4 " + index, "app:6 " + index, "app:7 " + index, "app:5 " + arm64}, nil)
+	wantOutcome(t, "fsck", d.dhow(t, "fsck"), 0, []string{"nothing is wrong"}, nil)
 }
