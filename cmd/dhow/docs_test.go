@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -133,6 +134,41 @@ func TestPageHasEveryFieldOfJSON(t *testing.T) {
 	} {
 		for _, of := range types {
 			check(page[section], of)
+		}
+	}
+}
+
+// Each field that a template is given is on the page, and is called as in JSON by the rule
+// that stands there.
+func TestPageHasEveryFieldOfTemplates(t *testing.T) {
+	t.Parallel()
+	page := sections(t, "cli.md")
+	rule := page["Templates"]
+	for section, types := range map[string][]reflect.Type{
+		"images [REFERENCE...]": {reflect.TypeFor[imageRow](), reflect.TypeFor[imageReport]()},
+		"inspect IMAGE":         {reflect.TypeFor[describe.Image](), reflect.TypeFor[describe.Local]()},
+		"history IMAGE":         {reflect.TypeFor[historyStep]()},
+	} {
+		for _, of := range types {
+			for _, f := range reflect.VisibleFields(of) {
+				if f.IsExported() && !f.Anonymous && !strings.Contains(page[section], "`."+f.Name+"`") {
+					t.Errorf("docs/cli.md does not have the template field %s of %s", f.Name, of)
+				}
+			}
+		}
+	}
+	for _, of := range []reflect.Type{
+		reflect.TypeFor[imageReport](), reflect.TypeFor[historyStep](), reflect.TypeFor[describe.Image](), reflect.TypeFor[describe.Local](),
+		reflect.TypeFor[describe.Instance](), reflect.TypeFor[describe.Details](), reflect.TypeFor[ocispec.Descriptor](), reflect.TypeFor[ocispec.Platform](),
+	} {
+		for _, f := range reflect.VisibleFields(of) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name == "" || f.Name == strings.ToUpper(name[:1])+name[1:] {
+				continue
+			}
+			if !strings.Contains(rule, "`."+f.Name+"`") {
+				t.Errorf("docs/cli.md does not say that %s of %s is called .%s in templates", name, of, f.Name)
+			}
 		}
 	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"reflect"
+	"regexp"
 	"strings"
 	"text/template"
 
@@ -25,13 +27,62 @@ func parseTemplate(format string) (*template.Template, error) {
 func writeTemplate(w io.Writer, t *template.Template, v any) error {
 	var b strings.Builder
 	if err := t.Execute(&b, v); err != nil {
-		return fmt.Errorf("--format: %w: %w", err, errdefs.ErrInvalidArgument)
+		return fmt.Errorf("--format: %w%s: %w", err, knownFields(err, reflect.TypeOf(v)), errdefs.ErrInvalidArgument)
 	}
 	if b.Len() > 0 && !strings.HasSuffix(b.String(), "\n") {
 		b.WriteByte('\n')
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// unknownField is what package template says of a field that a type does not have.
+var unknownField = regexp.MustCompile(`can't evaluate field \w+ in type \*?([\w.]+)`)
+
+// knownFields tells which fields a type has if that of a template's error is below the type of
+// its value, and has some.
+func knownFields(err error, of reflect.Type) string {
+	said := unknownField.FindStringSubmatch(err.Error())
+	if said == nil {
+		return ""
+	}
+	found := structBelow(of, said[1], map[reflect.Type]bool{})
+	if found == nil {
+		return ""
+	}
+	var names []string
+	for _, f := range reflect.VisibleFields(found) {
+		if f.IsExported() && !f.Anonymous {
+			names = append(names, "."+f.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " (there are: " + strings.Join(names, ", ") + ")"
+}
+
+// structBelow finds the struct of that name among a type and those of its elements and fields;
+// nil if there is none.
+func structBelow(t reflect.Type, name string, seen map[reflect.Type]bool) reflect.Type {
+	if seen[t] {
+		return nil
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return structBelow(t.Elem(), name, seen)
+	case reflect.Struct:
+		if t.String() == name {
+			return t
+		}
+		for _, f := range reflect.VisibleFields(t) {
+			if found := structBelow(f.Type, name, seen); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
 }
 
 // jsonText is the function json of templates.
