@@ -25,8 +25,8 @@ type RemoveOptions struct {
 type Removal struct {
 	// Untagged is the familiar name that is no more.
 	Untagged string
-	// Deleted is the digest of an image that is no more; of platforms, and of Prune, that
-	// of content.
+	// Deleted is the digest of an image that is no more, nor is in another one; of
+	// platforms, and of Prune, that of content.
 	Deleted digest.Digest
 }
 
@@ -37,7 +37,8 @@ type Removed struct {
 	Removals []Removal
 	// Reclaimed is how many bytes were freed, in this store and meanwhile.
 	Reclaimed int64
-	// Warnings are those of ResolveAll.
+	// Warnings are those of ResolveAll, and that an image which has no record any more
+	// stays as a part of others.
 	Warnings []string
 }
 
@@ -111,33 +112,51 @@ func (s *Service) finish(ctx context.Context, plan removal) (Removed, error) {
 		done.Removals = append(done.Removals, Removal{Untagged: name})
 		s.emit(Event{Action: ActionUntag, ID: string(plan.target), Name: name})
 	}
-	gone, err := s.withoutRecords(ctx, plan.gone) // other names may have come or gone meanwhile
-	if err != nil || len(gone) == 0 {
+	all, err := s.withoutRecords(ctx, plan.gone) // other names may have come or gone meanwhile
+	if err != nil || len(all) == 0 {
 		return done, err
 	}
-	for _, d := range gone {
-		done.Removals = append(done.Removals, Removal{Deleted: d})
-		s.emit(Event{Action: ActionDelete, ID: string(d), Name: string(d)})
+	for _, e := range all {
+		if len(e.in) > 0 {
+			done.Warnings = append(done.Warnings, fmt.Sprintf("%s stays: it is a part of %s", e.target, some(e.in)))
+			continue
+		}
+		done.Removals = append(done.Removals, Removal{Deleted: e.target})
+		s.emit(Event{Action: ActionDelete, ID: string(e.target), Name: string(e.target)})
 	}
 	collected, err := store.Collect(ctx, s.store)
 	done.Reclaimed = collected.Bytes
 	return done, err
 }
 
+// ended is a target that has no record any more, and the images that it is in nevertheless.
+type ended struct {
+	target digest.Digest
+	in     []string // familiar names
+}
+
 // withoutRecords returns the targets that have no record now.
-func (s *Service) withoutRecords(ctx context.Context, targets []digest.Digest) ([]digest.Digest, error) {
-	var gone []digest.Digest
+func (s *Service) withoutRecords(ctx context.Context, targets []digest.Digest) ([]ended, error) {
+	var all []ended
 	err := s.view(ctx, func(v *view) error {
 		for _, d := range targets {
 			records, err := v.Target(d)
 			if err != nil {
 				return err
 			}
-			if len(records) == 0 {
-				gone = append(gone, d)
+			if len(records) > 0 {
+				continue
 			}
+			if records, err = v.Containing(d); err != nil {
+				return err
+			}
+			e := ended{target: d}
+			for _, rec := range records {
+				e.in = append(e.in, Familiar(rec))
+			}
+			all = append(all, e)
 		}
 		return nil
 	})
-	return gone, err
+	return all, err
 }

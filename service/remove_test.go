@@ -64,7 +64,9 @@ func removeTable() map[string]removeRow {
 		"the config of a manifest in a list too": {before: "x:1=A l:1=L", ref: "{A.config}", after: "x:1=A l:1=L", err: errdefs.ErrConflict, text: "is in 2 images"},
 		"a manifest in a list":                   {before: "l:1=L", ref: "{A}", opts: force, after: "l:1=L", err: errdefs.ErrConflict, text: "it is a part of l:1"},
 		"a config in a list":                     {before: "l:1=L", ref: "{A.config:12}", after: "l:1=L", err: errdefs.ErrConflict, text: "it is a part of l:1"},
-		"a manifest with a name, in a list too":  {before: "x:1=A l:1=L", ref: "{A}", after: "l:1=L", removed: "-x:1 !A"},
+		"a manifest with a name, in a list too":  {before: "x:1=A l:1=L", ref: "{A}", after: "l:1=L", removed: "-x:1", text: "{A} stays: it is a part of l:1"},
+		"that name, in two lists too":            {before: "x:1=A l:1=L l:2=L", ref: "x:1", after: "l:1=L l:2=L", removed: "-x:1", text: "it is a part of l:1, l:2"},
+		"a dangling manifest, in a list too":     {before: "@A l:1=L", ref: "{A}", after: "l:1=L", text: "{A} stays: it is a part of l:1"},
 		"no such ID":                             {ref: "sha256:{C#}", err: errdefs.ErrNotFound, text: "No such image: {C}"},
 		// Children and parents.
 		"a parent stays, dangling":             {before: "p:1=P q:1=Q", ref: "p:1", after: "@P q:1=Q", removed: "-p:1"},

@@ -68,7 +68,7 @@ func TestRemovePlatform(t *testing.T) {
 	wantOutcome(t, "not forced", d.dhow(t, "rmi", "--platform", "linux/amd64", "app:1"), 1, nil, []string{"Use --force to force delete"})
 	d.must(t, "tag", amd64, "amd:1")
 	wantOutcome(t, "needed", d.dhow(t, "rmi", "-f", "--platform", "linux/amd64", "app:1"), 1, nil, []string{"conflict: ", "amd:1"})
-	d.must(t, "rmi", "amd:1")
+	wantOutcome(t, "by its ID", d.dhow(t, "rmi", amd64), 0, []string{"Untagged: amd:1\n"}, []string{"warning: " + amd64 + " stays: it is a part of app:1\n"})
 	wantOutcome(t, "not there", d.dhow(t, "rmi", "-f", "--platform", "linux/mips", "app:1"), 2, nil, []string{"failed to delete platform linux/mips for image app:1"})
 	out := d.must(t, "rmi", "--json", "-f", "--platform", "linux/amd64", "app:1")
 	var report struct {
