@@ -21,9 +21,11 @@ type Usage struct {
 	Images, Freeable store.Amount
 	// Unused are the other blobs: held by a lease or a reader, or not yet collected.
 	Unused store.Amount
-	// Partial are blobs that are not complete, and Trash files of blobs that are gone;
-	// nil where the store does not tell.
-	Partial, Trash *store.Amount
+	// Partial are blobs that are not complete, with what the store keeps beside them where
+	// it tells about its files.
+	Partial store.Amount
+	// Trash are files of blobs that are gone; nil where the store does not tell.
+	Trash *store.Amount
 	// Overhead are the bytes that the store needs for itself: its database and journal
 	// without the small blobs in the database. Total are the bytes of all its files.
 	// Both are nil where the store does not tell.
@@ -137,12 +139,16 @@ func (v *view) referrers(subject digest.Digest) ([]ocispec.Descriptor, error) {
 	return all, nil
 }
 
-// measure adds what a store tells about its files.
+// measure adds the blobs that are not complete, and what a store tells about its files.
 func (s *Service) measure(ctx context.Context, u *Usage) error {
 	measurer, ok := s.store.(store.Measurer)
 	informer, told := s.store.(store.Informer)
 	if !ok || !told {
-		return nil
+		partial, err := s.store.Partial(ctx)
+		for _, p := range partial {
+			u.Partial.Add(p.Offset)
+		}
+		return err
 	}
 	disk, err := measurer.Measure(ctx)
 	if err != nil {
@@ -153,7 +159,7 @@ func (s *Service) measure(ctx context.Context, u *Usage) error {
 		return err
 	}
 	total := disk.Bytes()
-	u.Partial, u.Trash, u.Total = &disk.Partial, &disk.Trash, &total
+	u.Partial, u.Trash, u.Total = disk.Partial, &disk.Trash, &total
 	if info.Inline != nil {
 		overhead := disk.Own.Bytes - info.Inline.Bytes
 		u.Overhead = &overhead

@@ -58,6 +58,9 @@ func TestDiskUsage(t *testing.T) {
 	if u.Partial.Bytes < 90_000 || u.Partial.Bytes > 95_000 {
 		t.Errorf("partial blobs: %+v", u.Partial)
 	}
+	if bare, err := service.New(plain{s}, amd64).DiskUsage(ctx); err != nil || bare.Partial != (store.Amount{Count: 1, Bytes: 90_000}) || bare.Total != nil {
+		t.Errorf("of a store that does not tell about files: %+v, %v", bare, err)
+	}
 	sum := u.Images.Bytes + u.Unused.Bytes + u.Partial.Bytes + u.Trash.Bytes + *u.Overhead
 	within(t, "the rows", sum, *u.Total)
 	within(t, "the total", *u.Total, onDisk(t, dir))

@@ -24,7 +24,8 @@ func (a *app) dfCommand() *cobra.Command {
 		Use:   "df",
 		Short: "Tell what of the local store takes up the disk",
 		Long: "Tell how much of the disk the images of the local store take up, each blob once, what of\n" +
-			"that can be freed, and what the store needs for itself.",
+			"that can be freed, what has come of blobs that are not complete, and what the store needs\n" +
+			"for itself.",
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.df(cmd.Context(), f) },
 	}
@@ -42,8 +43,8 @@ type usageReport struct {
 	Images   store.Amount `json:"images"`
 	Freeable store.Amount `json:"freeable"`
 	Unused   store.Amount `json:"unused"`
+	Partial  store.Amount `json:"partial"`
 	// These are nil where the store does not tell.
-	Partial  *store.Amount `json:"partial,omitempty"`
 	Trash    *store.Amount `json:"trash,omitempty"`
 	Overhead *int64        `json:"overhead,omitempty"`
 	Total    *int64        `json:"total,omitempty"`
@@ -76,7 +77,7 @@ func (r usageReport) table() [][]string {
 	rows = append(rows, []string{"images", strconv.Itoa(r.Count), text.Size(r.Images.Bytes)})
 	rows = append(rows, []string{"  without a name", strconv.Itoa(r.Dangling), text.Size(r.Freeable.Bytes)})
 	row("unused blobs", &r.Unused)
-	row("partial blobs", r.Partial)
+	row("partial blobs", &r.Partial)
 	row("trash", r.Trash)
 	for _, own := range []struct {
 		label string

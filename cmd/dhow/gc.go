@@ -43,8 +43,8 @@ func (a *app) gcCommand() *cobra.Command {
 		Use:   "gc",
 		Short: "Free what nobody needs in the local store",
 		Long: "Free the blobs of the local store that are below no name, dangling record or lease that\n" +
-			"is not over, and partial blobs that nobody has gone on with for a week. What is stopped\n" +
-			"has freed what it has freed; the next run goes on.",
+			"is not over, and partial blobs that nobody has gone on with for a week: until then a pull\n" +
+			"can. What is stopped has freed what it has freed; the next run goes on.",
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.gc(cmd.Context(), f) },
 	}

@@ -31,8 +31,9 @@ func (a *app) pruneCommand() *cobra.Command {
 		Use:   "prune",
 		Short: "Remove the images of the local store that have no name, or all",
 		Long: "Remove the images of the local store that have no name any more, or with --all those that\n" +
-			"have one too, and free what nobody needs. What it will do is asked about on the terminal;\n" +
-			"where there is none --force is needed.",
+			"have one too, and free what nobody needs, as dhow gc does: partial blobs stay for a week,\n" +
+			"for a pull to go on with. What it will do is asked about on the terminal; where there is\n" +
+			"none --force is needed.",
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts, err := f.options(time.Now())

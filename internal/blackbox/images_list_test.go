@@ -143,5 +143,5 @@ func TestDiskUsage(t *testing.T) {
 	if u.Count != 2 || u.Dangling != 0 || u.Freeable.Count != 0 || u.Total < files*99/100 || u.Total > files*101/100 {
 		t.Errorf("%+v; the files have %d bytes", u, files)
 	}
-	wantOutcome(t, "df", d.dhow(t, "df"), 0, []string{"TYPE ", "images ", " 2 ", "unused blobs ", "the store itself ", "total "}, nil)
+	wantOutcome(t, "df", d.dhow(t, "df"), 0, []string{"TYPE ", "images ", " 2 ", "unused blobs ", "partial blobs ", "the store itself ", "total "}, nil)
 }
