@@ -79,11 +79,13 @@ func (v *view) candidates(q query) (found []candidate, more string, err error) {
 		if q.sha256 && d.Algorithm() != digest.SHA256 {
 			continue
 		}
-		c, err := v.candidate(d)
+		c, ok, err := v.candidate(d)
 		if err != nil {
 			return nil, "", err
 		}
-		found = append(found, c)
+		if ok {
+			found = append(found, c)
+		}
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return int(a.near - b.near) })
 	return found, "", nil
@@ -110,22 +112,24 @@ func (v *view) targets(q query) ([]candidate, error) {
 	return found, err
 }
 
-func (v *view) candidate(d digest.Digest) (candidate, error) {
+// candidate looks whether a digest is one by which an image is found.
+func (v *view) candidate(d digest.Digest) (_ candidate, ok bool, err error) {
 	records, err := v.Target(d)
 	if err != nil {
-		return candidate{}, err
+		return candidate{}, false, err
 	}
 	if len(records) > 0 {
-		return candidate{d, isTarget, records}, nil
+		return candidate{d, isTarget, records}, true, nil
 	}
 	_, err = v.Blob(d)
-	switch {
-	case err == nil:
-		return candidate{d, isPresent, nil}, nil
-	case errdefs.IsNotFound(err):
-		return candidate{d, isAbsent, nil}, nil
+	if err == nil {
+		return candidate{d, isPresent, nil}, true, nil
 	}
-	return candidate{}, err
+	if !errdefs.IsNotFound(err) {
+		return candidate{}, false, err
+	}
+	records, err = v.Containing(d)
+	return candidate{d, isAbsent, nil}, len(records) > 0, err
 }
 
 // beside says what a name, which has a record, would be as the beginning of a digest in

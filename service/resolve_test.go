@@ -1,12 +1,15 @@
 package service_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/service"
 	"github.com/dhowhq/dhow/store"
 )
@@ -224,5 +227,30 @@ func TestResolve(t *testing.T) {
 				t.Errorf("warnings %q; want %q", warnings, text)
 			}
 		})
+	}
+}
+
+// TestResolveAbsentConfig: the config of an image is found by nothing as long as it is not
+// there.
+func TestResolveAbsentConfig(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, service.Options{})
+	amd, arm := f.image(t, "linux/amd64", "x"), f.image(t, "linux/arm64", "x")
+	config := f.config(t, arm)
+	f.putPart(t, f.src.Index(amd, arm), func(n *image.Node) bool { return n.Desc.Digest == config }, "example.com/x:1")
+	for _, text := range []string{config.String(), config.Encoded(), config.Encoded()[:12], "example.com/x@" + config.String()} {
+		for of, resolve := range map[string]func(context.Context, string) error{
+			"Resolve":    func(ctx context.Context, text string) error { _, err := f.Resolve(ctx, text); return err },
+			"ResolveAll": func(ctx context.Context, text string) error { _, err := f.ResolveAll(ctx, text); return err },
+		} {
+			if err := resolve(t.Context(), text); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "No such image") {
+				t.Errorf("%s of %s: %v", of, text, err)
+			}
+		}
+	}
+	for _, desc := range []ocispec.Descriptor{amd, arm} {
+		if r, err := f.Resolve(t.Context(), desc.Digest.Encoded()[:12]); err != nil || r.Matched != service.ByManifest {
+			t.Errorf("Resolve of %s: %+v, %v", desc.Digest, r, err)
+		}
 	}
 }
