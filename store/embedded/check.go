@@ -16,8 +16,8 @@ import (
 	"github.com/dhowhq/dhow/store/embedded/internal/journal"
 )
 
-// CheckOptions say how a store is checked. The zero value checks everything and changes
-// nothing.
+// CheckOptions say how a store is checked. The zero value checks everything and repairs
+// nothing; what is left of the check itself goes with it.
 type CheckOptions struct {
 	// Quick looks only whether files are there with their sizes, and reads no bytes of
 	// blobs in files.

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
@@ -33,7 +34,7 @@ func (s *Store) compact(ctx context.Context, c *store.Collected) error {
 		if err != nil || !due {
 			return err
 		}
-		if err := s.beginCompaction(ctx); err != nil {
+		if err := s.beginCompaction(ctx, c); err != nil {
 			return fmt.Errorf("beginning to write the journal anew: %w", err)
 		}
 	}
@@ -58,9 +59,11 @@ func (s *Store) compactionDue(ctx context.Context) (bool, error) {
 }
 
 // beginCompaction begins a segment, before which the snapshot is going to be.
-func (s *Store) beginCompaction(ctx context.Context) error {
+func (s *Store) beginCompaction(ctx context.Context, c *store.Collected) error {
 	var next *journal.Log
+	var began time.Time
 	err := s.update(ctx, func(tx *catalog.Tx) error {
+		began = time.Now()
 		if next == nil { // else the transaction is repeated
 			before := s.journal.Size()
 			log, err := s.journal.Rotate()
@@ -80,6 +83,7 @@ func (s *Store) beginCompaction(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Longest = max(c.Longest, time.Since(began))
 	out, err := journal.NewSnapshot(s.journalAt, next.Next().Segment)
 	if err != nil {
 		return err

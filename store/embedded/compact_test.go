@@ -31,7 +31,7 @@ func TestSegmentIsBegunTwice(t *testing.T) {
 	}
 	begun := make(chan error, 1)
 	waitFor(ctx, t, s, 0) // first is in a group of its own
-	go func() { begun <- s.beginCompaction(ctx) }()
+	go func() { begun <- s.beginCompaction(ctx, &store.Collected{}) }()
 	waitFor(ctx, t, s, 1)
 	errHalf := errors.New("half of it was written")
 	half := &op{ctx: ctx, done: make(chan error, 1), run: func(tx *catalog.Tx) error {

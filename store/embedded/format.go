@@ -45,13 +45,12 @@ func readFormat(root *os.Root) error {
 	}
 	line, ended := strings.CutSuffix(string(data), "\n")
 	digits, ok := strings.CutPrefix(line, formatPrefix)
-	version, err := strconv.Atoi(digits)
-	if !ended || !ok || err != nil || version < 1 || strconv.Itoa(version) != digits {
+	if !ended || !ok || digits == "" || digits[0] == '0' || strings.Trim(digits, "0123456789") != "" {
 		return fmt.Errorf("%w: it is %q", errNoFormat, data)
 	}
-	if version > formatVersion {
-		return fmt.Errorf("the store %s has format %d, this program knows formats up to %d; use a newer one: %w",
-			root.Name(), version, formatVersion, errdefs.ErrNotImplemented)
+	if digits != strconv.Itoa(formatVersion) { // there is none before the first
+		return fmt.Errorf("the store %s has format %s, this program knows formats up to %d; use a newer one: %w",
+			root.Name(), digits, formatVersion, errdefs.ErrNotImplemented)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func treeOf(tb testing.TB, dir string, without ...string) map[string]string {
 func TestNewerFormat(t *testing.T) {
 	t.Parallel()
 	dir, _, _ := sampled(t)
-	for _, version := range []string{"2", "10", "999999999999"} {
+	for _, version := range []string{"2", "10", "999999999999", "99999999999999999999999999"} {
 		for _, opts := range []embedded.Options{{}, {ReadOnly: true}} {
 			if err := os.WriteFile(filepath.Join(dir, "format"), []byte("dhow store "+version+"\n"), 0o600); err != nil {
 				t.Fatal(err)

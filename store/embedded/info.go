@@ -44,6 +44,9 @@ func Exists(dir string) (bool, error) {
 // Info is that of store.Informer. Blobs are counted by their records: whether the files
 // are there is for Check to say.
 func (s *Store) Info(ctx context.Context) (store.Info, error) {
+	if s.closed.Load() {
+		return store.Info{}, errClosed
+	}
 	info := store.Info{Engine: "embedded", Location: s.root.Name()}
 	if err := readFormat(s.root); err != nil {
 		info.Leave(err.Error(), "format")

@@ -138,3 +138,13 @@ func ExampleStore_Info() {
 	fmt.Println(info.Engine, info.Format, info.State, *info.Names)
 	// Output: embedded 1 clean 0
 }
+
+// TestInfoOfClosed: a store that is closed tells nothing, rather than that it is clean.
+func TestInfoOfClosed(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, filepath.Join(t.TempDir(), "store"), embedded.Options{})
+	closeStore(t, s)
+	if info, err := s.Info(t.Context()); err == nil {
+		t.Errorf("info: %+v", info)
+	}
+}
