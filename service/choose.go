@@ -91,10 +91,24 @@ func (v *view) best(sub *subject, r rule, asked *ocispec.Platform) (*Instance, e
 			return nil, err
 		}
 	}
-	var found, lacking *Instance
+	found, lacking := r.choose(sub.instances, m)
+	if found < 0 {
+		var nearest *Instance
+		if lacking >= 0 {
+			nearest = &sub.instances[lacking]
+		}
+		return nil, sub.unserved(asked, r.platform, nearest)
+	}
+	return &sub.instances[found], nil
+}
+
+// choose returns the position of the instance that serves best among those that match, and
+// of the nearest one that matches and does not serve; -1 for none.
+func (r rule) choose(instances []Instance, m matcher) (found, lacking int) {
+	found, lacking = -1, -1
 	var of, ofLacking ocispec.Platform
-	for i := range sub.instances {
-		inst := &sub.instances[i]
+	for i := range instances {
+		inst := &instances[i]
 		p := ocispec.Platform{}
 		if known := r.platform(inst); known != nil {
 			p = *known
@@ -104,17 +118,14 @@ func (v *view) best(sub *subject, r rule, asked *ocispec.Platform) (*Instance, e
 		}
 		switch {
 		case r.serves(inst):
-			if found == nil || m.Less(p, of) {
-				found, of = inst, p
+			if found < 0 || m.Less(p, of) {
+				found, of = i, p
 			}
-		case lacking == nil || nearer(inst, lacking) || !nearer(lacking, inst) && m.Less(p, ofLacking):
-			lacking, ofLacking = inst, p
+		case lacking < 0 || nearer(inst, &instances[lacking]) || !nearer(&instances[lacking], inst) && m.Less(p, ofLacking):
+			lacking, ofLacking = i, p
 		}
 	}
-	if found == nil {
-		return nil, sub.unserved(asked, r.platform, lacking)
-	}
-	return found, nil
+	return found, lacking
 }
 
 // nearer reports whether there is more of an instance that lacks something than of

@@ -46,10 +46,27 @@ func testChoices(t *testing.T, rows []choice) {
 	}
 }
 
+// checkPreferred checks that a list prefers what Get returns without a platform.
+func (row choice) checkPreferred(t *testing.T, f *fixture, name string) {
+	t.Helper()
+	all, err := f.List(t.Context(), service.ListOptions{})
+	if err != nil || len(all) != 1 {
+		t.Fatalf("List: %+v, %v", all, err)
+	}
+	img, err := f.Get(t.Context(), name, service.GetOptions{})
+	switch i := all[0].Preferred; {
+	case err == nil && (i < 0 || all[0].Instances[i].Descriptor.Digest != img.Instance.Descriptor.Digest):
+		t.Errorf("List prefers %d, Get %s", i, img.Instance.Descriptor.Digest)
+	case err != nil && i >= 0:
+		t.Errorf("List prefers %d, Get %v", i, err)
+	}
+}
+
 func (row choice) check(t *testing.T, f *fixture, p *parts) {
 	t.Helper()
 	const name = "example.com/image:1"
 	platform := asked(row.asked)
+	row.checkPreferred(t, f, name)
 	img, err := f.Get(t.Context(), name, service.GetOptions{Platform: platform})
 	if wanted(t, "Get", err, row.get) {
 		if got := p.names[img.Instance.Descriptor.Digest]; got != row.get || img.ID != p.root.Digest {

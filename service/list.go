@@ -201,23 +201,10 @@ type matcher interface {
 	Less(a, b ocispec.Platform) bool
 }
 
-// preferred returns the position of the best complete instance, or -1.
+// preferred returns the position of what Get returns where no platform is asked for, or -1.
 func preferred(instances []Instance, m matcher) int {
-	best, of := -1, ocispec.Platform{}
-	for i := range instances {
-		inst := &instances[i]
-		if inst.Kind != KindImage || inst.Presence != Complete || inst.Config == "" {
-			continue
-		}
-		p := ocispec.Platform{}
-		if inst.own != nil {
-			p = *inst.own
-		}
-		if m.Match(p) && (best < 0 || m.Less(p, of)) {
-			best, of = i, p
-		}
-	}
-	return best
+	found, _ := getRule(platform.Get).choose(instances, m)
+	return found
 }
 
 // shown reports whether an image passes the filters that need no labels, and leaves those
