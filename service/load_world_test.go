@@ -4,9 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
+	"compress/bzip2"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -107,6 +109,21 @@ func zstded(tb testing.TB, data []byte) []byte {
 		tb.Fatal(err)
 	}
 	return compressed(tb, &buf, w, data)
+}
+
+// bzip2ed returns what bzip2 has made of data, which the standard library only reads: it was
+// written to testdata once.
+func bzip2ed(tb testing.TB, data []byte) []byte {
+	tb.Helper()
+	const file = "testdata/docker110.tar.bz2"
+	packed, err := os.ReadFile(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if got, err := io.ReadAll(bzip2.NewReader(bytes.NewReader(packed))); err != nil || !bytes.Equal(got, data) {
+		tb.Fatalf("%s is not what bzip2 makes of the archive of the test (any more): %v", file, err)
+	}
+	return packed
 }
 
 func compressed(tb testing.TB, buf *bytes.Buffer, w io.WriteCloser, data []byte) []byte {
