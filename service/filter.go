@@ -160,7 +160,8 @@ func (v *view) filter(f Filter) (filter, error) {
 		}
 		found.since = newest(found.since, created)
 	}
-	return found, v.findImages(&found)
+	err := v.findImages(&found)
+	return found, err
 }
 
 // findImages finds what Images means.

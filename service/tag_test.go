@@ -115,7 +115,7 @@ func TestTagAll(t *testing.T) {
 	}{
 		"new ones":                {"a b:2", "x:1=A y:1=B z:1=B z:2=C a:latest=A b:2=A", "--", ""},
 		"of others":               {"y:1 z:1 z:2", "x:1=A y:1=A z:1=A z:2=A @B @C", "+++", ""},
-		"one twice":               {"z:2 z:2 docker.io/library/z:2", "x:1=A y:1=B z:1=B z:2=A @C", "+--", ""},
+		"one twice":               {"z:2 docker.io/library/z:2", "x:1=A y:1=B z:1=B z:2=A @C", "+-", ""},
 		"its own":                 {"x:1 a:1", "x:1=A y:1=B z:1=B z:2=C a:1=A", "--", ""},
 		"a bad one after others":  {"a:1 z:2 bad!name b:1", "x:1=A y:1=B z:1=B z:2=C", "", `tag "x:1" as "bad!name": reference `},
 		"a digest after a name":   {"a:1 z@{A}", "x:1=A y:1=B z:1=B z:2=C", "", "refusing to create a tag with a digest reference"},
