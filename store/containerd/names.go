@@ -35,29 +35,6 @@ func (s *Store) Move(ctx context.Context, moves ...store.Move) ([]store.Moved, e
 	return s.run(ctx, p)
 }
 
-// pinTargets keeps the targets of moves from being collected until they have names.
-func (s *Store) pinTargets(ctx context.Context, moves []store.Move) (unpin func(), err error) {
-	var releases []func() error
-	unpin = func() {
-		for _, release := range releases {
-			if err := release(); err != nil {
-				s.log.Warn("letting go of the target of a name", "error", err)
-			}
-		}
-	}
-	for _, m := range moves {
-		if isZero(m.To) {
-			continue
-		}
-		release, _, err := s.pin(ctx, m.To.Digest)
-		if err != nil {
-			return unpin, fmt.Errorf("name %s: its target: %w", strictjson.Quote(m.Name), err)
-		}
-		releases = append(releases, release)
-	}
-	return unpin, nil
-}
-
 // plan is what becomes of records, and what that is for the caller.
 type plan struct {
 	before map[string]store.Record // by key; those that there are
@@ -248,6 +225,11 @@ func (s *Store) run(ctx context.Context, p *plan) ([]store.Moved, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
+	unpin, err := s.pinBefore(ctx, p)
+	defer unpin()
+	if err != nil {
+		return nil, err
+	}
 	changes := map[string]*entry{}
 	var errs []error
 	for _, key := range p.order {

@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/dhowhq/dhow/internal/strictjson"
 	"github.com/dhowhq/dhow/store"
 )
 
@@ -105,4 +106,47 @@ func (p *pins) end(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// pinTargets keeps the targets of moves from being collected until they have names.
+func (s *Store) pinTargets(ctx context.Context, moves []store.Move) (unpin func(), err error) {
+	var releases []func() error
+	unpin = func() { s.unpin(releases) }
+	for _, m := range moves {
+		if isZero(m.To) {
+			continue
+		}
+		release, _, err := s.pin(ctx, m.To.Digest)
+		if err != nil {
+			return unpin, fmt.Errorf("name %s: its target: %w", strictjson.Quote(m.Name), err)
+		}
+		releases = append(releases, release)
+	}
+	return unpin, nil
+}
+
+// pinBefore keeps what names point at no more until the index says so too: who has found it
+// there can hold it.
+func (s *Store) pinBefore(ctx context.Context, p *plan) (unpin func(), err error) {
+	var releases []func() error
+	unpin = func() { s.unpin(releases) }
+	for key, before := range p.before {
+		if after, changes := p.after[key]; !changes || after.Target.Digest == before.Target.Digest {
+			continue
+		}
+		release, err := s.pins.hold(ctx, before.Target.Digest)
+		if err != nil {
+			return unpin, fmt.Errorf("keeping %s: %w", before.Target.Digest, err)
+		}
+		releases = append(releases, release)
+	}
+	return unpin, nil
+}
+
+func (s *Store) unpin(releases []func() error) {
+	for _, release := range releases {
+		if err := release(); err != nil {
+			s.log.Warn("letting go of the target of a name", "error", err)
+		}
+	}
 }
