@@ -95,6 +95,9 @@ func TestRefs(t *testing.T) {
 			}
 		}
 	}
+	if d := digest.FromString("x"); callersRef(putRef(d)) != d.String() {
+		t.Errorf("%q: %q", putRef(d), callersRef(putRef(d)))
+	}
 	for _, ingest := range []string{"layer-sha256:x", "dhow-writer/", "dhow-writer/0", "dhow-writer/0/%", "dhow-put/sha256:x"} {
 		if have := callersRef(ingest); have != ingest {
 			t.Errorf("%q: %q", ingest, have)

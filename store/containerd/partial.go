@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/strictjson"
 	"github.com/dhowhq/dhow/store"
 )
@@ -29,8 +30,13 @@ func writerRef(ref string, number int) string {
 	return refWriter + strconv.Itoa(number) + "/" + base64.RawURLEncoding.EncodeToString([]byte(ref))
 }
 
-// callersRef returns what a caller knows an ingest as.
+// callersRef returns what a caller knows an ingest as: one of Put as its digest.
 func callersRef(ingest string) string {
+	if d, put := strings.CutPrefix(ingest, refPut); put {
+		if _, err := image.ParseDigest(d); err == nil {
+			return d
+		}
+	}
 	rest, ours := strings.CutPrefix(ingest, refWriter)
 	number, encoded, numbered := strings.Cut(rest, "/")
 	_, badNumber := strconv.Atoi(number)
@@ -70,7 +76,7 @@ func (s *Store) Partial(ctx context.Context) ([]store.Partial, error) {
 	return all, nil
 }
 
-// Abort forgets what was written under a ref.
+// Abort forgets what was written under a ref, or of a digest by Put.
 func (s *Store) Abort(ctx context.Context, ref string) error {
 	statuses, err := s.statuses(ctx)
 	if err != nil {
@@ -85,7 +91,7 @@ func (s *Store) Abort(ctx context.Context, ref string) error {
 		if s.ingests.isOpen(ingest) {
 			return fmt.Errorf("partial content %s is being written: %w", strictjson.Quote(ref), errdefs.ErrUnavailable)
 		}
-		if err := s.abort(ctx, ingest); err != nil {
+		if err := s.abortUnlessWritten(ctx, ingest); err != nil {
 			return err
 		}
 		found = true
@@ -94,6 +100,17 @@ func (s *Store) Abort(ctx context.Context, ref string) error {
 		return fmt.Errorf("partial content %s: %w", strictjson.Quote(ref), errdefs.ErrNotFound)
 	}
 	return nil
+}
+
+// abortUnlessWritten removes an ingest. It is opened first, which containerd refuses while
+// anybody else, another process too, writes it: to remove it is never refused.
+func (s *Store) abortUnlessWritten(ctx context.Context, ingest string) error {
+	in, err := s.tryIngest(ctx, ingest, 0, "")
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	return s.abort(ctx, ingest)
 }
 
 // abort removes an ingest.
