@@ -49,26 +49,35 @@ func eventually(t *testing.T, what string, done func() bool) {
 // other is another client of the daemon, which does everything in its own way.
 type other struct {
 	*Store
-	src testimage.Store
+	src   testimage.Store
+	lease string // holds all that it writes
 }
 
-// write writes content with labels.
-func (o *other) write(t *testing.T, desc ocispec.Descriptor, labels map[string]string) {
+func newOther(t *testing.T, d *daemon, namespace string) *other {
 	t.Helper()
-	in, err := o.openIngest(t.Context(), "other-"+desc.Digest.String(), desc.Size, "")
+	o := &other{Store: connect(t, d, namespace), lease: "other"}
+	if _, err := o.createLease(t.Context(), store.Lease{ID: o.lease}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// write writes content without a label.
+func (o *other) write(t *testing.T, desc ocispec.Descriptor) {
+	t.Helper()
+	in, err := o.openIngest(t.Context(), "other-"+desc.Digest.String(), desc.Size, o.lease)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := in.write(t.Context(), o.src.Get(desc.Digest)); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.commit(t.Context(), desc.Digest, labels); err != nil {
+	if err := in.commit(t.Context(), desc.Digest, nil); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// writeImage writes an image without the labels that keep what is below it, but for
-// some time.
+// writeImage writes an image without the labels that keep what is below it.
 func (o *other) writeImage(t *testing.T, root ocispec.Descriptor) {
 	t.Helper()
 	graph, err := image.Walker{Fetch: o.src.Fetch}.Walk(t.Context(), root)
@@ -78,7 +87,7 @@ func (o *other) writeImage(t *testing.T, root ocispec.Descriptor) {
 	nodes := graph.Nodes()
 	slices.Reverse(nodes)
 	for _, n := range nodes {
-		o.write(t, n.Desc, map[string]string{labelExpire: time.Now().Add(time.Second).Format(time.RFC3339Nano)})
+		o.write(t, n.Desc)
 	}
 }
 
@@ -127,7 +136,7 @@ func TestOthersNames(t *testing.T) {
 	t.Parallel()
 	d := running(t)
 	namespace := newNamespace()
-	s, o := connect(t, d, namespace), &other{Store: connect(t, d, namespace)}
+	s, o := connect(t, d, namespace), newOther(t, d, namespace)
 	one := o.src.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
 	two := o.src.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "arm64"}})
 	config := func(of ocispec.Descriptor) digest.Digest {
@@ -176,14 +185,14 @@ func TestOthersContent(t *testing.T) {
 	t.Parallel()
 	d := running(t)
 	namespace := newNamespace()
-	s, o := connect(t, d, namespace), &other{Store: connect(t, d, namespace)}
+	s, o := connect(t, d, namespace), newOther(t, d, namespace)
 	manifest := o.src.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
 	index := o.src.Index(manifest)
 	facts, err := derive(o.src.Get(manifest.Digest), manifest.MediaType)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.write(t, index, nil)
+	o.write(t, index)
 	o.name(t, busybox, index)
 	eventually(t, "the list is found", func() bool { return slices.Equal(keysOf(t, s, containing(manifest.Digest)), []string{busybox}) })
 	if found := keysOf(t, s, containing(facts.Config)); len(found) != 0 {
@@ -203,13 +212,15 @@ func TestAdopt(t *testing.T) {
 	t.Parallel()
 	d := running(t)
 	namespace := newNamespace()
-	s, o := connect(t, d, namespace), &other{Store: connect(t, d, namespace)}
+	s, o := connect(t, d, namespace), newOther(t, d, namespace)
 	root := o.src.Index(o.src.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}}))
 	o.writeImage(t, root)
 	if _, err := s.Move(t.Context(), store.Move{Name: busybox, To: target(root)}); err != nil {
 		t.Fatal("Move:", err)
 	}
-	time.Sleep(1100 * time.Millisecond) // until the content is kept by nothing else
+	if err := o.deleteLease(t.Context(), o.lease, false); err != nil { // nothing else keeps it then
+		t.Fatal(err)
+	}
 	if _, err := s.Collect(t.Context()); err != nil {
 		t.Fatal("Collect:", err)
 	}
@@ -230,12 +241,12 @@ func TestHostileGraph(t *testing.T) {
 	t.Parallel()
 	d := running(t)
 	namespace := newNamespace()
-	s, o := connect(t, d, namespace), &other{Store: connect(t, d, namespace)}
+	s, o := connect(t, d, namespace), newOther(t, d, namespace)
 	root := o.src.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
 	o.writeImage(t, root)
 	for range 7 {
 		root = o.src.Index(slices.Repeat([]ocispec.Descriptor{root}, 1000)...)
-		o.write(t, root, nil)
+		o.write(t, root)
 	}
 	o.name(t, busybox, root)
 	eventually(t, "the name is found", func() bool { return slices.Equal(keysOf(t, s, everything), []string{busybox}) })
