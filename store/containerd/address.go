@@ -1,7 +1,9 @@
 package containerd
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -61,6 +63,19 @@ func ParseAddress(s string) (Address, error) {
 			strictjson.Quote(s), strictjson.Quote(a.Namespace), errdefs.ErrInvalidArgument)
 	}
 	return a, nil
+}
+
+// reach is ErrUnavailable where nobody answers, in plainer words than gRPC's.
+func (a Address) reach(ctx context.Context) error {
+	dialer := net.Dialer{Timeout: patience}
+	conn, err := dialer.DialContext(ctx, "unix", a.Socket)
+	if ended := ctx.Err(); ended != nil && err != nil {
+		return ended
+	}
+	if err != nil {
+		return fmt.Errorf("containerd cannot be reached: %w: %w", err, errdefs.ErrUnavailable)
+	}
+	return conn.Close()
 }
 
 // String returns what ParseAddress reads.

@@ -74,6 +74,9 @@ func Open(ctx context.Context, address string, options Options) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := a.reach(ctx); err != nil {
+		return nil, err
+	}
 	s := &Store{
 		address: a, log: options.Logger, index: newIndex(), fresh: newFreshness(), docs: newDocuments(),
 		moving: newLock(), leasing: newLock(), sweeping: newLock(),

@@ -36,6 +36,7 @@ const (
 type freshness struct {
 	mu      sync.Mutex
 	follows bool
+	once    bool          // it has followed
 	err     error         // why not, once that is known
 	changed chan struct{} // closed at the next change
 }
@@ -46,8 +47,16 @@ func (f *freshness) set(follows bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.follows, f.err = follows, err
+	f.once = f.once || follows
 	close(f.changed)
 	f.changed = make(chan struct{})
+}
+
+// ever tells whether the index has followed the daemon.
+func (f *freshness) ever() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.once
 }
 
 // wait waits until the index follows the daemon, or that has failed.
@@ -82,7 +91,9 @@ func (s *Store) watch() {
 		if time.Since(began) > maxPause {
 			pause = minPause
 		}
-		s.log.Warn("the events of containerd have ended", "error", err)
+		if s.fresh.ever() { // else Open says it
+			s.log.Warn("the events of containerd have ended", "error", err)
+		}
 		s.fresh.set(false, fmt.Errorf("the names are not known: %w", err))
 		select {
 		case <-time.After(pause):
