@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -143,11 +144,17 @@ func (b *batch) commitOne(ctx context.Context, c *complete) error {
 	if c.visible {
 		return b.s.holdThere(ctx, b.lease, d)
 	}
-	var labels map[string]string
-	if c.facts != nil {
-		labels = labelsOf(*c.facts)
+	labels := map[string]string{}
+	var err error
+	if c.heals {
+		if labels, err = b.s.discard(ctx, b.lease, d); err != nil {
+			return fmt.Errorf("publishing %s: %w", d, err)
+		}
 	}
-	err := b.commitBytes(ctx, c, labels)
+	if c.facts != nil {
+		maps.Copy(labels, labelsOf(*c.facts))
+	}
+	err = b.commitBytes(ctx, c, labels)
 	if errdefs.IsAlreadyExists(err) { // another client was faster
 		err = b.s.holdThere(ctx, b.lease, d)
 		if err == nil && c.facts != nil {

@@ -15,8 +15,17 @@ import (
 	"github.com/dhowhq/dhow/store"
 )
 
-// info returns what containerd knows of content.
+// info returns what containerd knows of visible content; errDamaged if it is damaged.
 func (s *Store) info(ctx context.Context, d digest.Digest) (*contentapi.Info, error) {
+	info, err := s.rawInfo(ctx, d)
+	if err == nil && s.isDamaged(info) {
+		return nil, fmt.Errorf("content %s: %w", d, errDamaged)
+	}
+	return info, err
+}
+
+// rawInfo returns what containerd knows of content, damaged or not.
+func (s *Store) rawInfo(ctx context.Context, d digest.Digest) (*contentapi.Info, error) {
 	if _, err := image.ParseDigest(d.String()); err != nil {
 		return nil, err
 	}
@@ -55,12 +64,14 @@ func (s *Store) Facts(ctx context.Context, d digest.Digest) (store.Facts, error)
 	if mediaType == "" {
 		return store.Facts{}, fmt.Errorf("%s is not known as a document: %w", d, errdefs.ErrNotFound)
 	}
-	if err := s.learn(ctx, d, info.GetSize(), mediaType); err != nil {
+	if err := s.learn(ctx, d, info.GetSize(), mediaType); errdefs.IsDataLoss(err) {
+		return store.Facts{}, fmt.Errorf("%v: %w", err, errDamaged) //nolint:errorlint // not that kind: it is not there any more
+	} else if err != nil {
 		return store.Facts{}, err
 	}
 	facts, _ := s.docs.facts(d)
 	if facts.Config != "" {
-		if err := s.learnEdge(ctx, facts.Edges[0]); err != nil {
+		if err := s.learnEdge(ctx, facts.Edges[0]); err != nil && !errdefs.IsDataLoss(err) {
 			return store.Facts{}, err
 		}
 		facts, _ = s.docs.facts(d)
@@ -71,15 +82,15 @@ func (s *Store) Facts(ctx context.Context, d digest.Digest) (store.Facts, error)
 // Walk calls f with the blobs of the namespace.
 func (s *Store) Walk(ctx context.Context, after digest.Digest, f func(store.Blob) error) error {
 	return s.list(ctx, func(info *contentapi.Info) error {
-		if digest.Digest(info.GetDigest()) <= after {
+		if digest.Digest(info.GetDigest()) <= after || s.isDamaged(info) {
 			return nil
 		}
 		return f(blobOf(info))
 	})
 }
 
-// list calls f with the content of the namespace that one of the filters lets through;
-// without filters with all.
+// list calls f with the content of the namespace, damaged or not, that one of the filters
+// lets through; without filters with all.
 func (s *Store) list(ctx context.Context, f func(*contentapi.Info) error, filters ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -155,16 +166,6 @@ func (s *Store) pin(ctx context.Context, d digest.Digest) (release func() error,
 		return nil, 0, errors.Join(err, release())
 	}
 	return release, info.GetSize(), nil
-}
-
-// verify reads a blob to its end.
-func (s *Store) verify(ctx context.Context, d digest.Digest, size int64) error {
-	r, err := s.newReader(ctx, d, size, func() error { return nil })
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, r)
-	return errors.Join(err, r.Close())
 }
 
 // readAll reads a document, whose size was checked.

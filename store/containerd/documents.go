@@ -30,15 +30,6 @@ const (
 	labelParent = "org.mobyproject.image.parent"
 )
 
-// health is what this process knows of the bytes of a blob.
-type health int
-
-const (
-	unknown health = iota
-	good
-	damaged
-)
-
 // documents is what is known of documents, and of the health of blobs. It may know of
 // some that are gone: whether content is there, containerd tells.
 type documents struct {
@@ -74,20 +65,6 @@ func (d *documents) forget(of digest.Digest) {
 	defer d.mu.Unlock()
 	delete(d.known, of)
 	delete(d.health, of)
-}
-
-func (d *documents) mark(of digest.Digest, h health) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.health[of] = h
-}
-
-func (d *documents) verified(of digest.Digest) bool { return d.healthOf(of) == good }
-
-func (d *documents) healthOf(of digest.Digest) health {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.health[of]
 }
 
 // children returns the configs that say that they were built upon another one.

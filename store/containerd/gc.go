@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"time"
 
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
@@ -59,8 +60,8 @@ type snapshot struct {
 
 func (s *Store) snapshot(ctx context.Context) (snapshot, error) {
 	found := snapshot{blobs: map[digest.Digest]int64{}, partial: map[string]struct{}{}}
-	err := s.Walk(ctx, "", func(b store.Blob) error {
-		found.blobs[b.Digest] = b.Size
+	err := s.list(ctx, func(info *contentapi.Info) error {
+		found.blobs[digest.Digest(info.GetDigest())] = info.GetSize()
 		return nil
 	})
 	if err != nil {

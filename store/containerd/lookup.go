@@ -111,10 +111,17 @@ func (n names) Referrers(subject digest.Digest) ([]digest.Digest, error) {
 	if _, err := image.ParseDigest(subject.String()); err != nil {
 		return nil, err
 	}
+	return n.s.referrers(n.ctx, subject)
+}
+
+// referrers is that of NameReader.
+func (s *Store) referrers(ctx context.Context, subject digest.Digest) ([]digest.Digest, error) {
 	found := []digest.Digest{}
 	filter := fmt.Sprintf("labels.%q==%q", labelSubject, subject)
-	err := n.s.list(n.ctx, func(info *contentapi.Info) error {
-		found = append(found, digest.Digest(info.GetDigest()))
+	err := s.list(ctx, func(info *contentapi.Info) error {
+		if !s.isDamaged(info) {
+			found = append(found, digest.Digest(info.GetDigest()))
+		}
 		return nil
 	}, filter)
 	if err != nil {

@@ -16,8 +16,7 @@ import (
 	"github.com/dhowhq/dhow/store"
 )
 
-// Put writes a blob, unless containerd has it and this process does not know that it is
-// damaged.
+// Put writes a blob, unless containerd has it and it is not known that it is damaged.
 func (b *batch) Put(ctx context.Context, desc ocispec.Descriptor, role image.Role, open store.Opener) (store.Put, error) {
 	if _, err := image.ParseDigest(desc.Digest.String()); err != nil {
 		return "", err
@@ -37,9 +36,12 @@ func (b *batch) Put(ctx context.Context, desc ocispec.Descriptor, role image.Rol
 	defer done()
 	put := store.Reused
 	c, err = b.find(ctx, desc, role)
-	if errors.Is(err, errAbsent) || err != nil && b.s.docs.healthOf(desc.Digest) == damaged {
+	if errors.Is(err, errAbsent) {
 		put = store.Written
-		c, err = b.fetch(ctx, desc, role, open)
+		heals := errors.Is(err, errDamaged)
+		if c, err = b.fetch(ctx, desc, role, open); err == nil {
+			c.heals = heals
+		}
 	}
 	if err != nil {
 		return "", fmt.Errorf("putting %s: %w", desc.Digest, err)
@@ -81,18 +83,22 @@ func (b *batch) claim(ctx context.Context, desc ocispec.Descriptor, role image.R
 // lease.
 var errAbsent = fmt.Errorf("not there: %w", errdefs.ErrNotFound)
 
-// find has the lease hold a blob that is there. errAbsent if none is.
+// look is info with errAbsent for what is to be written.
+func (b *batch) look(ctx context.Context, d digest.Digest) (*contentapi.Info, error) {
+	info, err := b.s.info(ctx, d)
+	if errdefs.IsNotFound(err) && !errors.Is(err, errDamaged) {
+		return nil, errAbsent
+	}
+	return info, err
+}
+
+// find has the lease hold a blob that is there. errAbsent if none is, and if it is
+// damaged errDamaged.
 func (b *batch) find(ctx context.Context, desc ocispec.Descriptor, role image.Role) (*complete, error) {
 	d := desc.Digest
-	info, err := b.s.info(ctx, d)
-	if errdefs.IsNotFound(err) {
-		return nil, errAbsent
-	}
+	info, err := b.look(ctx, d)
 	if err != nil {
 		return nil, err
-	}
-	if b.s.docs.healthOf(d) == damaged {
-		return nil, errAbsent
 	}
 	if desc.Size >= 0 && desc.Size != info.GetSize() {
 		return nil, fmt.Errorf("it has %d bytes, not %d: %w", info.GetSize(), desc.Size, errdefs.ErrDataLoss)
@@ -100,14 +106,15 @@ func (b *batch) find(ctx context.Context, desc ocispec.Descriptor, role image.Ro
 	if err := b.s.holdThere(ctx, b.lease, d); err != nil {
 		return nil, lost(err)
 	}
-	if info, err = b.s.info(ctx, d); errdefs.IsNotFound(err) {
-		return nil, errAbsent // it was collected before it was held
-	} else if err != nil {
+	if info, err = b.look(ctx, d); err != nil { // it may have been collected before it was held
 		return nil, err
 	}
 	c := &complete{desc: ocispec.Descriptor{Digest: d, Size: info.GetSize()}, visible: true}
 	if isDocument(desc.MediaType, role) {
 		facts, err := b.s.understand(ctx, info, desc.MediaType)
+		if errdefs.IsDataLoss(err) {
+			return nil, errDamaged
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -137,33 +144,11 @@ func (s *Store) understand(ctx context.Context, info *contentapi.Info, mediaType
 
 // fetch reads a blob from its opener.
 func (b *batch) fetch(ctx context.Context, desc ocispec.Descriptor, role image.Role, open store.Opener) (*complete, error) {
-	heals := b.s.docs.healthOf(desc.Digest) == damaged
-	if heals {
-		if err := b.s.discard(ctx, desc.Digest); err != nil {
-			return nil, err
-		}
-	}
 	c, err := b.fetchSmall(ctx, desc, role, open)
 	if c == nil && err == nil {
-		c, err = b.fetchLarge(ctx, desc, open)
+		return b.fetchLarge(ctx, desc, open)
 	}
-	if err != nil {
-		return nil, err
-	}
-	c.heals = heals
-	return c, nil
-}
-
-// discard removes a damaged blob, so that the right one can take its place.
-func (s *Store) discard(ctx context.Context, d digest.Digest) error {
-	_, err := s.content.Delete(ctx, &contentapi.DeleteContentRequest{Digest: d.String()})
-	if err == nil || errdefs.IsNotFound(err) {
-		err = s.collect(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("removing what is damaged: %w", err)
-	}
-	return nil
+	return c, err
 }
 
 // fetchSmall reads a document, or a small blob of which nothing is there, into memory.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	"github.com/containerd/errdefs"
@@ -24,6 +25,7 @@ type reader struct {
 	s       *Store
 	digest  digest.Digest
 	size    int64
+	opened  time.Time
 	at      int64
 	check   *verify.Verifier
 	ctx     context.Context //nolint:containedctx // of the one who opened it
@@ -41,7 +43,7 @@ func (s *Store) newReader(ctx context.Context, d digest.Digest, size int64, rele
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
-	return &reader{s: s, digest: d, size: size, check: check, ctx: ctx, cancel: func() {}, release: sync.OnceValue(release)}, nil
+	return &reader{s: s, digest: d, size: size, opened: time.Now(), check: check, ctx: ctx, cancel: func() {}, release: sync.OnceValue(release)}, nil
 }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -100,7 +102,7 @@ func (r *reader) next() error {
 func (r *reader) failed(err error) error {
 	err = fmt.Errorf("reading %s: %w", r.digest, err)
 	if errdefs.IsOutOfRange(err) || errdefs.IsNotFound(err) {
-		if _, there := r.s.info(r.ctx, r.digest); there == nil {
+		if _, there := r.s.rawInfo(r.ctx, r.digest); there == nil {
 			return r.bad(fmt.Errorf("%w: %w", err, errdefs.ErrDataLoss))
 		}
 	}
@@ -118,7 +120,7 @@ func (r *reader) finish() error {
 
 // bad notes that the blob is damaged, so that the next Put heals it.
 func (r *reader) bad(err error) error {
-	r.s.docs.mark(r.digest, damaged)
+	r.s.noteDamage(r.ctx, r.digest, r.opened)
 	return err
 }
 

@@ -152,8 +152,8 @@ func (w *writer) Commit(ctx context.Context, desc ocispec.Descriptor, role image
 	if done != nil {
 		defer done()
 		c, err = w.b.find(ctx, desc, role)
-		if errors.Is(err, errAbsent) || err != nil && w.b.s.docs.healthOf(desc.Digest) == damaged {
-			return w.hand(ctx, desc, role)
+		if errors.Is(err, errAbsent) {
+			return w.hand(ctx, desc, role, errors.Is(err, errDamaged))
 		}
 		if err != nil {
 			return err
@@ -178,14 +178,9 @@ func (w *writer) check(desc ocispec.Descriptor) error {
 	return nil
 }
 
-// hand gives what was written to the batch.
-func (w *writer) hand(ctx context.Context, desc ocispec.Descriptor, role image.Role) error {
-	c := &complete{desc: ocispec.Descriptor{Digest: desc.Digest, Size: w.in.offset}, heals: w.b.s.docs.healthOf(desc.Digest) == damaged}
-	if c.heals {
-		if err := w.b.s.discard(ctx, desc.Digest); err != nil {
-			return err
-		}
-	}
+// hand gives what was written to the batch. It heals what is damaged.
+func (w *writer) hand(ctx context.Context, desc ocispec.Descriptor, role image.Role, heals bool) error {
+	c := &complete{desc: ocispec.Descriptor{Digest: desc.Digest, Size: w.in.offset}, heals: heals}
 	if isDocument(desc.MediaType, role) || w.whole && w.in.offset <= smallBlob {
 		if !w.whole {
 			return fmt.Errorf("document %s was written in parts: it must be written anew: %w", desc.Digest, errdefs.ErrFailedPrecondition)
