@@ -16,12 +16,12 @@ import (
 
 // removePlatforms is Remove for platforms.
 func (s *Service) removePlatforms(ctx context.Context, reference string, opts RemoveOptions) (Removed, error) {
+	dropper, ok := s.store.(store.Dropper)
+	if !ok { // said first: to force it would not help
+		return Removed{}, fmt.Errorf("remove a platform of %.256q: the store cannot take out a part of an image: %w", reference, errdefs.ErrNotImplemented)
+	}
 	if !opts.Force {
 		return Removed{}, fmt.Errorf("%s: %w", "Content will be removed from all images referencing this variant. Use --force to force delete", errdefs.ErrInvalidArgument)
-	}
-	dropper, ok := s.store.(store.Dropper)
-	if !ok {
-		return Removed{}, fmt.Errorf("remove a platform of %.256q: the store cannot take out a part of an image: %w", reference, errdefs.ErrNotImplemented)
 	}
 	var all All
 	var parts []*node
