@@ -152,20 +152,30 @@ func (s *Store) OpenAt(ctx context.Context, d digest.Digest) (store.ReaderAt, er
 	return &readerAt{s: s, ctx: ctx, digest: d, size: size, release: release}, nil
 }
 
-// pin keeps a visible blob from being collected, and returns its size.
+// pin keeps a blob that can be read from being collected, and returns its size. One that is
+// damaged is ErrDataLoss: who reads is to know.
 func (s *Store) pin(ctx context.Context, d digest.Digest) (release func() error, size int64, err error) {
-	if _, err := s.info(ctx, d); err != nil { // so that nothing absent is held
+	if _, err := s.readable(ctx, d); err != nil { // so that nothing absent is held
 		return nil, 0, err
 	}
 	release, err = s.pins.hold(ctx, d)
 	if err != nil {
 		return nil, 0, fmt.Errorf("keeping %s: %w", d, err)
 	}
-	info, err := s.info(ctx, d)
+	info, err := s.readable(ctx, d)
 	if err != nil {
 		return nil, 0, errors.Join(err, release())
 	}
 	return release, info.GetSize(), nil
+}
+
+// readable is info with ErrDataLoss for what is damaged.
+func (s *Store) readable(ctx context.Context, d digest.Digest) (*contentapi.Info, error) {
+	info, err := s.rawInfo(ctx, d)
+	if err == nil && s.isDamaged(info) {
+		return nil, fmt.Errorf("content %s was found damaged: %w", d, errdefs.ErrDataLoss)
+	}
+	return info, err
 }
 
 // readAll reads a document, whose size was checked.

@@ -73,6 +73,13 @@ func TestDamageIsNoted(t *testing.T) {
 	if err := read(); !errdefs.IsDataLoss(err) {
 		t.Errorf("reading what is damaged: %v", err)
 	}
+	s := connect(t, d, namespace)
+	if r, err := s.Open(t.Context(), desc.Digest, 0); !errdefs.IsDataLoss(err) {
+		t.Errorf("Open of what is damaged: %v, %v; want %v", r, err, errdefs.ErrDataLoss)
+	}
+	if r, err := s.OpenAt(t.Context(), desc.Digest); !errdefs.IsDataLoss(err) {
+		t.Errorf("OpenAt of what is damaged: %v, %v; want %v", r, err, errdefs.ErrDataLoss)
+	}
 	nothing := errors.New("nothing to write")
 	if _, err := put(func(context.Context, int64) (io.ReadCloser, error) { return nil, nothing }); !errors.Is(err, nothing) {
 		t.Errorf("Put of nothing: %v", err)
