@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/testcontainerd"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/store"
 )
@@ -19,20 +20,7 @@ import (
 // own starts a daemon for one test.
 func own(t *testing.T) *daemon {
 	t.Helper()
-	running(t) // or skips
-	d, err := newDaemon()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.remove(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
+	return &daemon{testcontainerd.Run(t)}
 }
 
 // TestRestart kills the daemon: what was acknowledged is there afterwards, the store
@@ -50,7 +38,7 @@ func TestRestart(t *testing.T) {
 		name := fmt.Sprintf("docker.io/library/x:%d", i)
 		root := src.Image(testimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}, Name: name, LayerSize: 100 << 10})
 		publish(t, s, l.ID, &src, root, store.Move{Name: name, To: target(root)})
-		if err := d.kill(); err != nil {
+		if err := d.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the loss is noticed", func() bool {
@@ -63,7 +51,7 @@ func TestRestart(t *testing.T) {
 		if _, err := s.Stat(t.Context(), root.Digest); !errdefs.IsUnavailable(err) {
 			t.Errorf("Stat: %v; want %v", err, errdefs.ErrUnavailable)
 		}
-		if err := d.start(); err != nil {
+		if err := d.Start(); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the store goes on", func() bool { return s.View(t.Context(), func(store.NameReader) error { return nil }) == nil })

@@ -75,7 +75,7 @@ func place(d *daemon, namespace string) storetest.Place {
 
 // blob returns the file in which a daemon has content.
 func (d *daemon) blob(dgst digest.Digest) string {
-	return filepath.Join(d.root(), "io.containerd.content.v1.content", "blobs", dgst.Algorithm().String(), dgst.Encoded())
+	return filepath.Join(d.Root(), "io.containerd.content.v1.content", "blobs", dgst.Algorithm().String(), dgst.Encoded())
 }
 
 func damage(path string, change func([]byte) []byte) error {
