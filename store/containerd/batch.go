@@ -185,7 +185,7 @@ func (b *batch) commitBytes(ctx context.Context, c *complete, labels map[string]
 		}
 		return c.in.commit(ctx, c.desc.Digest, labels)
 	}
-	in, err := b.s.openIngest(ctx, putRef(c.desc.Digest), c.desc.Size, b.lease)
+	in, err := b.s.openPut(ctx, c.desc.Digest, c.desc.Size, b.lease)
 	if err != nil {
 		return err
 	}

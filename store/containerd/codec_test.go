@@ -95,8 +95,11 @@ func TestRefs(t *testing.T) {
 			}
 		}
 	}
-	if d := digest.FromString("x"); callersRef(putRef(d)) != d.String() {
-		t.Errorf("%q: %q", putRef(d), callersRef(putRef(d)))
+	d := digest.FromString("x")
+	for number := range 3 {
+		if ref := putRef(d, number); callersRef(ref) != d.String() {
+			t.Errorf("%q: %q", ref, callersRef(ref))
+		}
 	}
 	for _, ingest := range []string{"layer-sha256:x", "dhow-writer/", "dhow-writer/0", "dhow-writer/0/%", "dhow-put/sha256:x"} {
 		if have := callersRef(ingest); have != ingest {

@@ -52,6 +52,20 @@ func (s *Store) openIngest(ctx context.Context, ref string, total int64, lease s
 	}
 }
 
+// maxPuts is how many processes can put a blob at once.
+const maxPuts = 16
+
+// openPut opens an ingest for Put, as openIngest does: that which an earlier one has left,
+// but where another process writes that one of its own. It keeps what it has put until it
+// publishes that: two processes which waited for each other would do so forever.
+func (s *Store) openPut(ctx context.Context, d digest.Digest, total int64, lease string) (*ingest, error) {
+	in, err := s.openIngest(ctx, putRef(d, 0), total, lease)
+	for number := 1; number < maxPuts && errdefs.IsUnavailable(err); number++ {
+		in, err = s.tryIngest(ctx, putRef(d, number), total, lease)
+	}
+	return in, err
+}
+
 func (s *Store) tryIngest(ctx context.Context, ref string, total int64, lease string) (*ingest, error) {
 	alive, cancel := context.WithCancel(s.alive)
 	if lease != "" {

@@ -20,11 +20,16 @@ import (
 // used again while what was committed under it is not published yet: so its ingest has
 // a number, 0 for most.
 const (
-	refPut    = "dhow-put/"    // and the digest
+	refPut    = "dhow-put/"    // and the digest; but for the first of them a slash and a number
 	refWriter = "dhow-writer/" // and the number, a slash, and the caller's ref in base64
 )
 
-func putRef(d digest.Digest) string { return refPut + d.String() }
+func putRef(d digest.Digest, number int) string {
+	if number == 0 {
+		return refPut + d.String()
+	}
+	return refPut + d.String() + "/" + strconv.Itoa(number)
+}
 
 func writerRef(ref string, number int) string {
 	return refWriter + strconv.Itoa(number) + "/" + base64.RawURLEncoding.EncodeToString([]byte(ref))
@@ -32,7 +37,8 @@ func writerRef(ref string, number int) string {
 
 // callersRef returns what a caller knows an ingest as: one of Put as its digest.
 func callersRef(ingest string) string {
-	if d, put := strings.CutPrefix(ingest, refPut); put {
+	if rest, put := strings.CutPrefix(ingest, refPut); put {
+		d, _, _ := strings.Cut(rest, "/")
 		if _, err := image.ParseDigest(d); err == nil {
 			return d
 		}
@@ -82,7 +88,7 @@ func (s *Store) Abort(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	found := false
+	found, written := false, error(nil)
 	for _, status := range statuses {
 		ingest := status.GetRef()
 		if callersRef(ingest) != ref || s.ingests.isComplete(ingest) {
@@ -91,15 +97,18 @@ func (s *Store) Abort(ctx context.Context, ref string) error {
 		if s.ingests.isOpen(ingest) {
 			return fmt.Errorf("partial content %s is being written: %w", strictjson.Quote(ref), errdefs.ErrUnavailable)
 		}
-		if err := s.abortUnlessWritten(ctx, ingest); err != nil {
+		found = true
+		err := s.abortUnlessWritten(ctx, ingest)
+		if errdefs.IsUnavailable(err) {
+			written = err // there can be others of a digest
+		} else if err != nil {
 			return err
 		}
-		found = true
 	}
 	if !found {
 		return fmt.Errorf("partial content %s: %w", strictjson.Quote(ref), errdefs.ErrNotFound)
 	}
-	return nil
+	return written
 }
 
 // abortUnlessWritten removes an ingest. It is opened first, which containerd refuses while

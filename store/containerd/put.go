@@ -159,7 +159,7 @@ func (b *batch) fetchSmall(ctx context.Context, desc ocispec.Descriptor, role im
 		return nil, nil //nolint:nilnil // see above
 	}
 	if !document {
-		status, err := b.s.content.Status(ctx, &contentapi.StatusRequest{Ref: putRef(desc.Digest)})
+		status, err := b.s.content.Status(ctx, &contentapi.StatusRequest{Ref: putRef(desc.Digest, 0)})
 		if err == nil && status.GetStatus().GetOffset() > 0 {
 			return nil, nil //nolint:nilnil // see above
 		} else if err != nil && !errdefs.IsNotFound(err) {
@@ -192,7 +192,7 @@ func (b *batch) fetchSmall(ctx context.Context, desc ocispec.Descriptor, role im
 // fetchLarge reads a blob into an ingest, from where an earlier Put has stopped. What
 // was resumed can only be verified by containerd, which does so by SHA-256.
 func (b *batch) fetchLarge(ctx context.Context, desc ocispec.Descriptor, open store.Opener) (_ *complete, err error) {
-	in, err := b.s.openIngest(ctx, putRef(desc.Digest), max(desc.Size, 0), "")
+	in, err := b.s.openPut(ctx, desc.Digest, max(desc.Size, 0), "")
 	if err != nil {
 		return nil, err
 	}

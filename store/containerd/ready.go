@@ -172,14 +172,14 @@ func (i *ingests) keep(ctx context.Context, c *complete) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	in, err := i.s.openIngest(ctx, putRef(c.desc.Digest), c.desc.Size, "")
+	in, err := i.s.openIngest(ctx, putRef(c.desc.Digest, 0), c.desc.Size, "")
 	if err == nil {
 		if err = in.reset(ctx); err == nil {
 			_, err = in.write(ctx, c.data)
 		}
 		in.close()
 	}
-	if err != nil {
+	if err != nil && !errdefs.IsUnavailable(err) { // else another process writes it
 		i.s.log.Warn("a complete blob that was not published is not kept", "digest", c.desc.Digest, "error", err)
 	}
 }
