@@ -2,11 +2,13 @@ package blackbox_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -131,6 +133,37 @@ func TestContainerd(t *testing.T) {
 	other.wantPresence(t, d, all, "other:1")
 	other.must(t, "prune", "--all", "--force")
 	other.wantEmpty(t)
+}
+
+// Several processes pull one image at once while others prune: all of them succeed.
+func TestContainerdAtOnce(t *testing.T) {
+	t.Parallel()
+	long(t)
+	n := namespace{testcontainerd.Run(t), "default"}
+	d := newDesk(t)
+	var wg sync.WaitGroup
+	var names []string
+	for i := range 5 {
+		name := fmt.Sprintf("app:%d", i)
+		names = append(names, name)
+		wg.Go(func() {
+			r := n.dhow(t, "pull", "-q", "--tls-verify=false", "--all", d.image, name)
+			wantOutcome(t, "pull", r, 0, []string{name + " " + d.index.Digest.String() + " newer; "}, nil)
+		})
+	}
+	wg.Go(func() {
+		for range 5 {
+			wantOutcome(t, "prune", n.dhow(t, "prune", "--force"), 0, []string{"freed "}, nil)
+			wantOutcome(t, "gc", n.dhow(t, "gc", "-q"), 0, []string{"freed "}, nil)
+		}
+	})
+	wg.Wait()
+	n.wantPresence(t, d, map[string]string{"amd64": "complete", "arm64": "complete", "s390x": "complete"}, names...)
+	for _, name := range names {
+		n.must(t, "save", "-q", "-o", filepath.Join(t.TempDir(), "app.tar"), name)
+	}
+	n.must(t, "prune", "--all", "--force")
+	n.wantEmpty(t)
 }
 
 // What one run finds damaged another one pulls anew, and no more than that.
