@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -88,7 +89,7 @@ func TestPutTwice(t *testing.T) {
 	namespace := newNamespace()
 	one, two := begin(t, connect(t, d, namespace)), begin(t, connect(t, d, namespace))
 	data, first, open := layer(t)
-	both := append(data, data...)
+	both := slices.Concat(data, data)
 	second := ocispec.Descriptor{MediaType: first.MediaType, Digest: digest.FromBytes(both), Size: int64(len(both))}
 	openBoth := func(_ context.Context, from int64) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(both[from:])), nil
