@@ -159,18 +159,38 @@ func (v *view) enter(g *graph, parent *node, desc ocispec.Descriptor, role image
 		if err := v.look(n); err != nil {
 			return nil, fmt.Errorf("look for %s: %w", desc.Digest, err)
 		}
-	case n.role == image.RoleLayer && role != image.RoleLayer:
-		n.role = role // it is more than a layer
+	case depth(role) > depth(n.role): // it is more than it was met as
+		if n.role = role; role == image.RoleIndex {
+			n.lists = parent.lists + 1
+		}
 	default:
 		return n, nil
 	}
 	if err := v.learn(g, n); err != nil {
 		return nil, fmt.Errorf("look for %s: %w", desc.Digest, err)
 	}
-	if n.facts != nil && len(n.facts.Edges) > 0 {
+	if n.facts != nil && len(n.facts.Edges) > 0 && depth(n.role) == inside {
 		g.todo = append(g.todo, n)
 	}
 	return n, nil
+}
+
+// How deep is looked into what has a role, whatever else it may be.
+const (
+	outside   = iota // whether it is there
+	described        // and what is known of it
+	inside           // and what is below it
+)
+
+func depth(role image.Role) int {
+	switch role {
+	case image.RoleIndex, image.RoleManifest, image.RoleAttestation:
+		return inside
+	case image.RoleConfig:
+		return described
+	case image.RoleLayer, image.RoleOpaque:
+	}
+	return outside
 }
 
 // look finds out whether a node is present.
@@ -220,6 +240,10 @@ func (v *view) outlineOf(target digest.Digest) (store.Outline, error) {
 		return nil, nil //nolint:nilnil // said above
 	}
 	o, err := outliner.Outline(target)
+	if errdefs.IsDataLoss(err) {
+		v.s.opts.Logger.Warn("what is known of an image is damaged, but not in each place; fsck repairs it", "target", target, "error", err)
+		return nil, nil //nolint:nilnil // said above
+	}
 	if errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err) { // an algorithm that nobody has
 		return nil, nil //nolint:nilnil // said above
 	}
@@ -242,9 +266,9 @@ func (v *view) platformOf(d digest.Digest) (*ocispec.Platform, error) {
 	return facts.Platform, err
 }
 
-// learn finds out what is known of a node that is present. Of a layer nothing is.
+// learn finds out what is known of a node that is present.
 func (v *view) learn(g *graph, n *node) error {
-	if !n.present || n.role == image.RoleLayer {
+	if !n.present || depth(n.role) == outside {
 		return nil
 	}
 	if g.only != nil && n.role == image.RoleManifest {
@@ -252,7 +276,7 @@ func (v *view) learn(g *graph, n *node) error {
 		if err != nil && !errdefs.IsNotFound(err) {
 			return err
 		}
-		if p == nil || !g.only.Match(*p) {
+		if p != nil && !g.only.Match(*p) {
 			return nil
 		}
 	}

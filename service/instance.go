@@ -162,7 +162,7 @@ func (g *graph) inside(n *node, inst *Instance) {
 			inst.Missing = append(inst.Missing, e.Desc)
 		}
 		inst.Total = plus(inst.Total, max(size, 0)) // schema 1 does not know it
-		if e.Role == image.RoleConfig && child.facts != nil && inst.Config != "" {
+		if e.Role == image.RoleConfig && child.facts != nil && !image.IsDocument(child.facts.MediaType) && inst.Config != "" {
 			inst.own, inst.Created = said(child.facts.Platform), child.facts.Created
 			if inst.Platform == nil {
 				inst.Platform = inst.own

@@ -288,32 +288,6 @@ func alsoIn(d digest.Digest, records []store.Record) []string {
 	return []string{fmt.Sprintf("%s is in %d images: %s", d, len(others), some(others))}
 }
 
-// Containing is that of the store, without image configs that are not there.
-func (v *view) Containing(d digest.Digest) ([]store.Record, error) {
-	records, err := v.NameReader.Containing(d)
-	if err != nil || len(records) == 0 {
-		return records, err
-	}
-	if _, err = v.Blob(d); err == nil || !errdefs.IsNotFound(err) {
-		return records, err
-	}
-	document := map[digest.Digest]bool{} // whether it is one below a target
-	err = nil
-	records = slices.DeleteFunc(records, func(rec store.Record) bool {
-		is, known := document[rec.Target.Digest]
-		if !known && err == nil {
-			var g *graph
-			if g, err = v.graph(rec.Target); err == nil {
-				n := g.find(d)
-				is = n == nil || n.role != image.RoleConfig // what is nil is deeper than is looked
-				document[rec.Target.Digest] = is
-			}
-		}
-		return !is
-	})
-	return records, err
-}
-
 // matched returns what a digest is in the graph of a target.
 func (v *view) matched(d digest.Digest, target ocispec.Descriptor) (Matched, error) {
 	if d == target.Digest {

@@ -79,13 +79,11 @@ func (v *view) candidates(q query) (found []candidate, more string, err error) {
 		if q.sha256 && d.Algorithm() != digest.SHA256 {
 			continue
 		}
-		c, ok, err := v.candidate(d)
+		c, err := v.candidate(d)
 		if err != nil {
 			return nil, "", err
 		}
-		if ok {
-			found = append(found, c)
-		}
+		found = append(found, c)
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return int(a.near - b.near) })
 	return found, "", nil
@@ -112,24 +110,22 @@ func (v *view) targets(q query) ([]candidate, error) {
 	return found, err
 }
 
-// candidate looks whether a digest is one by which an image is found.
-func (v *view) candidate(d digest.Digest) (_ candidate, ok bool, err error) {
+func (v *view) candidate(d digest.Digest) (candidate, error) {
 	records, err := v.Target(d)
 	if err != nil {
-		return candidate{}, false, err
+		return candidate{}, err
 	}
 	if len(records) > 0 {
-		return candidate{d, isTarget, records}, true, nil
+		return candidate{d, isTarget, records}, nil
 	}
 	_, err = v.Blob(d)
-	if err == nil {
-		return candidate{d, isPresent, nil}, true, nil
+	switch {
+	case err == nil:
+		return candidate{d, isPresent, nil}, nil
+	case errdefs.IsNotFound(err):
+		return candidate{d, isAbsent, nil}, nil
 	}
-	if !errdefs.IsNotFound(err) {
-		return candidate{}, false, err
-	}
-	records, err = v.Containing(d)
-	return candidate{d, isAbsent, nil}, len(records) > 0, err
+	return candidate{}, err
 }
 
 // beside says what a name, which has a record, would be as the beginning of a digest in

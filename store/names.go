@@ -32,7 +32,7 @@ type NameReader interface { //nolint:interfacebloat // one moment has to be seen
 	Target(d digest.Digest) ([]Record, error)
 	// Containing returns the records in whose graph of lists and manifests a digest
 	// is: that of the target, of a list or manifest in it, visible or not, or of an
-	// image config in it; one that is not visible may be found, or not.
+	// image config in it that is visible.
 	Containing(d digest.Digest) ([]Record, error)
 	// Prefix returns the digests by which Containing finds a record and whose hex
 	// begins with the given characters, of which there are 1 to 64 from 0-9a-f (else

@@ -15,17 +15,18 @@ type Outliner interface {
 	Outline(target digest.Digest) (Outline, error)
 }
 
-// Outline is what is known of the digests below a target: itself, the children of the
-// documents that are visible, and so on. It is the quickest for who asks in the order of the
-// documents, breadth first.
+// Outline is what is known of the digests below a target: itself, and the children of the
+// visible lists and manifests that lists lead to as such. It is the quickest for who asks in
+// the order of the documents, breadth first.
 type Outline interface {
 	// Records returns how many records point at the target, 1 at least.
 	Records() int
 	// Size returns the size of a blob, or ErrNotFound for what is not visible, and for
 	// what is not below the target.
 	Size(d digest.Digest) (int64, error)
-	// Facts is that of NameReader, for what is below the target. Those of layers may be
-	// ErrNotFound though there are some.
+	// Facts is that of NameReader for the documents below the target, and for the configs of
+	// manifests; what is a document though it is called a config may lack what its own
+	// config says. Those of anything else are ErrNotFound, or there.
 	Facts(d digest.Digest) (Facts, error)
 	// Platform returns that of Facts, for less.
 	Platform(d digest.Digest) (*ocispec.Platform, error)

@@ -20,7 +20,7 @@ import (
 )
 
 // ahead is how many operations a lane can have done at most that nobody has read of yet.
-const ahead = 64
+const ahead = 1000
 
 // checker checks what is left of a store, and goes on where its writer was interrupted.
 type checker struct {

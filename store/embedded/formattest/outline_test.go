@@ -42,9 +42,9 @@ func (d *decoder) outline() outline {
 
 // drawOutline makes that of a root, and returns how many bytes count for its limit.
 func (db *database) drawOutline(root string, raw map[string]string) (all []outlined, size int) {
-	at := map[string]int{}
+	at, as := map[string]int{}, map[string]int{}
 	var documents []string
-	meet := func(d string, layer bool) {
+	meet := func(d, role string) {
 		i, there := at[d]
 		if !there {
 			i = len(all)
@@ -53,16 +53,23 @@ func (db *database) drawOutline(root string, raw map[string]string) (all []outli
 			all = append(all, outlined{digest: d, visible: visible, size: b.size, number: b.number})
 			size += len(keyOf(d))
 		}
-		if !layer && all[i].visible && all[i].facts == "" && raw[d] != "" {
+		now := map[string]int{"index": 2, "manifest": 2, "attestation": 2, "config": 1}[role]
+		if !all[i].visible || now <= as[d] {
+			return
+		}
+		as[d] = now
+		if all[i].facts == "" {
 			all[i].facts = raw[d]
-			documents = append(documents, d)
 			size += len(raw[d])
 		}
+		if now == 2 {
+			documents = append(documents, d)
+		}
 	}
-	meet(root, false)
+	meet(root, "index")
 	for i := 0; i < len(documents); i++ { // it grows
 		for _, e := range db.facts[documents[i]].edges {
-			meet(e.target.digest, e.role == "layer")
+			meet(e.target.digest, e.role)
 		}
 	}
 	return all, size

@@ -216,6 +216,9 @@ func initialMap() int {
 
 // View calls f with the database as it is at one moment.
 func (db *DB) View(f func(*Tx) error) (err error) {
+	if db.broken.Load() {
+		return errDamaged
+	}
 	t, moment := db.idle.take()
 	if t == nil {
 		if t, err = db.begin(false); err != nil {
@@ -230,7 +233,7 @@ func (db *DB) View(f func(*Tx) error) (err error) {
 		}
 	}()
 	err = f(t)
-	kept = !IsDamaged(err) && db.idle.keep(t)
+	kept = !IsDamaged(err) && !db.broken.Load() && db.idle.keep(t)
 	return err
 }
 

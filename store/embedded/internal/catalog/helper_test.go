@@ -132,6 +132,10 @@ func newGraph(r *rand.Rand, n int) *graph {
 		for range 1 + r.IntN(3) {
 			l.Edges = append(l.Edges, edge(image.RoleManifest, ocispec.MediaTypeImageManifest, pick(manifests)))
 		}
+		if r.IntN(2) == 0 { // where nobody looks into them
+			role := []image.Role{image.RoleOpaque, image.RoleConfig}[r.IntN(2)]
+			l.Edges = append(l.Edges, edge(role, "application/vnd.example.bundle", pick(manifests)))
+		}
 		if r.IntN(4) == 0 { // a circle
 			l.Subject = l.Edges[0].Desc.Digest
 		}
@@ -157,16 +161,22 @@ func (g *graph) put(d digest.Digest) catalog.PutBlob {
 // below returns the digests of the graph below a root that are found by
 // store.NameReader.Containing, of documents that are visible.
 func (g *graph) below(root digest.Digest, visible map[digest.Digest]bool) map[digest.Digest]bool {
-	found := map[digest.Digest]bool{root: true}
+	found, document := map[digest.Digest]bool{root: true}, map[digest.Digest]bool{root: true}
 	for todo := []digest.Digest{root}; len(todo) > 0; {
 		d := todo[0]
 		todo = todo[1:]
-		if f := g.blobs[d]; f != nil && visible[d] {
-			for _, e := range f.Edges {
-				if e.Role != image.RoleLayer && !found[e.Desc.Digest] {
-					found[e.Desc.Digest] = true
-					todo = append(todo, e.Desc.Digest)
-				}
+		f := g.blobs[d]
+		if f == nil || !visible[d] {
+			continue
+		}
+		for _, e := range f.Edges {
+			switch child := e.Desc.Digest; {
+			case e.Role == image.RoleLayer, e.Role == image.RoleOpaque:
+			case e.Role == image.RoleConfig:
+				found[child] = found[child] || catalog.IsImageConfig(e.Desc.MediaType) && visible[child]
+			case !document[child]:
+				found[child], document[child] = true, true
+				todo = append(todo, child)
 			}
 		}
 	}

@@ -68,13 +68,14 @@ func (t *Tx) drawChanged() {
 }
 
 // draw draws the outline of a root as it is now, if it is still one, and returns how many
-// digests it has looked up.
+// digests it has looked up. Where these are damaged there is none: who reads them is told,
+// and whatever else is written is not to fail.
 func (t *Tx) draw(root []byte) int {
-	value, n, err := t.outline(root)
+	value, n, err := t.guardedOutline(root)
 	switch {
-	case err != nil:
+	case err != nil && !IsDamaged(err):
 		t.fail(err)
-	case value == nil:
+	case err != nil || value == nil:
 		t.drop(bucketOutlines, root)
 	default:
 		t.seal(bucketOutlines, root, value)
@@ -83,15 +84,23 @@ func (t *Tx) draw(root []byte) int {
 	return n
 }
 
-// Redraw draws outlines that are stale, as many as the limit at most, and reports how many,
-// and whether more may be left.
-func (t *Tx) Redraw(limit int) (drawn int, more bool, err error) {
+func (t *Tx) guardedOutline(root []byte) (value []byte, looked int, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	roots := t.rests(bucketStale, nil, limit)
-	for _, root := range roots {
-		t.draw(root)
+	return t.outline(root)
+}
+
+// Redraw draws outlines that are stale until it has looked up about as many digests as the
+// limit. It returns how many, and whether more are left.
+func (t *Tx) Redraw(limit int) (looked int, more bool, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	for looked < limit {
+		root := t.rests(bucketStale, nil, 1)
+		if len(root) == 0 {
+			return looked, false, t.err
+		}
+		looked += max(t.draw(root[0]), 1)
 	}
-	return len(roots), len(roots) == limit, t.err
+	return looked, true, t.err
 }
 
 // outline returns the outline of a root, nil if it has none, and how many digests it has
@@ -103,12 +112,12 @@ func (t *Tx) outline(root []byte) (value []byte, looked int, err error) {
 		return nil, 0, nil
 	}
 	d := drawing{t: t, at: map[string]int{}}
-	if err := d.enter(root, image.RoleManifest); err != nil {
+	if err := d.enter(root, asDocument); err != nil {
 		return nil, len(d.nodes), err
 	}
 	for ; len(d.todo) > 0 && d.size <= maxOutline; d.todo = d.todo[1:] {
 		for _, e := range d.todo[0] {
-			if err := d.enter(digestKey(e.Desc.Digest), e.Role); err != nil {
+			if err := d.enter(digestKey(e.Desc.Digest), drawnAs(e)); err != nil {
 				return nil, len(d.nodes), err
 			}
 		}
@@ -135,13 +144,23 @@ type drawing struct {
 // drawn is what an outline says of a digest.
 type drawn struct {
 	key     []byte
+	as      byte // how it was met: 0, asConfig or asDocument
 	visible bool
 	blob    Blob
 	facts   []byte // as they are stored; empty where there are none
 }
 
-// enter adds a digest, or what it lacked before it was more than a layer.
-func (d *drawing) enter(key []byte, role image.Role) (err error) {
+// drawnAs returns how an edge leads to its digest: as a document, through which it goes on, as
+// any config, of which the facts count, or to a blob. It goes on where bucket contained does.
+func drawnAs(e image.Edge) byte {
+	if e.Role == image.RoleConfig {
+		return asConfig
+	}
+	return inGraph(e)
+}
+
+// enter adds a digest, or what it lacked before it was met as more.
+func (d *drawing) enter(key []byte, as byte) (err error) {
 	at, there := d.at[string(key)]
 	if !there {
 		n := drawn{key: key}
@@ -154,21 +173,24 @@ func (d *drawing) enter(key []byte, role image.Role) (err error) {
 		d.size += len(key)
 	}
 	n := &d.nodes[at]
-	if role == image.RoleLayer || !n.visible || len(n.facts) > 0 {
+	if as <= n.as || !n.visible {
 		return nil
 	}
+	n.as = as
 	value, err := d.t.sealed(bucketFacts, key)
 	if value == nil || err != nil {
 		return err
 	}
-	facts, err := decodeFacts(value)
-	if err != nil {
-		return err
+	if len(n.facts) == 0 {
+		n.facts = bytes.Clone(value)
+		d.size += len(value)
 	}
-	n.facts = bytes.Clone(value)
+	if as != asDocument {
+		return nil
+	}
+	facts, err := decodeFacts(value)
 	d.todo = append(d.todo, facts.Edges)
-	d.size += len(value)
-	return nil
+	return err
 }
 
 func (n *drawn) append(b []byte) []byte {

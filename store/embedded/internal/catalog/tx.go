@@ -98,6 +98,11 @@ func (t *Tx) Writes() int { return t.writes }
 func (t *Tx) Commit() (err error) {
 	defer t.db.recovered(&err, debug.SetPanicOnFault(true))
 	defer t.end()
+	defer func() {
+		if err != nil {
+			_ = t.bolt.Rollback() // what has failed ends all the same
+		}
+	}()
 	t.drawChanged()
 	if s := t.state; s != nil {
 		b := codec.AppendUint(nil, s.Journal.Segment)
@@ -129,6 +134,9 @@ func (t *Tx) end() {
 }
 
 func (t *Tx) rollback() {
+	if t.db.broken.Load() && !t.bolt.Writable() {
+		return // the library would wait for itself
+	}
 	var err error
 	defer t.db.recovered(&err, debug.SetPanicOnFault(true))
 	_ = t.bolt.Rollback() // fails after Commit only
