@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,7 +40,16 @@ type pages struct {
 	seen     []bool // pages that something points at, or that are free
 	until    time.Time
 	buf      []byte
+	window   []byte // pages that were read together
+	from     uint64 // the first of them
 }
+
+const (
+	// maxWindow is how many bytes are read together at most.
+	maxWindow = 256 << 10
+	// gap is how many pages that nobody asks for are read along with others.
+	gap = 4
+)
 
 // pointer is a page that something points at.
 type pointer struct {
@@ -71,8 +81,12 @@ func checkPages(file io.ReaderAt, size int64, until time.Time, stop func() error
 	}
 	for todo := []pointer{{page: p.root}}; len(todo) > 0; {
 		var next []pointer
-		for _, at := range todo {
+		slices.SortFunc(todo, func(a, b pointer) int { return cmp.Compare(a.page, b.page) })
+		for i, at := range todo {
 			if err := stop(); err != nil || p.late() {
+				return err
+			}
+			if err := p.look(todo[i:]); err != nil {
 				return err
 			}
 			below, err := p.read(at, nil)
@@ -145,13 +159,51 @@ func (p *pages) claim(id uint64, overflow uint32) error {
 	return nil
 }
 
+// look reads together pages that are going to be loaded, if they are near to each other.
+// They are in order.
+func (p *pages) look(todo []pointer) error {
+	from, window := todo[0].page, uint64(len(p.window))/uint64(p.pageSize) //nolint:gosec // not negative
+	if from >= p.from && from < p.from+window {
+		return nil
+	}
+	end := from
+	for _, at := range todo {
+		if at.page < from || at.page >= p.last || at.page > end+gap || (at.page+1-from)*uint64(p.pageSize) > maxWindow { //nolint:gosec // not negative
+			break
+		}
+		end = at.page + 1
+	}
+	p.window = p.window[:0]
+	if end <= from+1 {
+		return nil
+	}
+	if p.window == nil {
+		p.window = make([]byte, 0, maxWindow)
+	}
+	p.from, p.window = from, p.window[:(end-from)*uint64(p.pageSize)] //nolint:gosec // not negative
+	_, err := p.file.ReadAt(p.window, int64(from)*p.pageSize)         //nolint:gosec // below last
+	return err
+}
+
+// readAt reads pages from one on, which is in the file.
+func (p *pages) readAt(page []byte, id uint64) error {
+	if id >= p.from {
+		if at := (id - p.from) * uint64(p.pageSize); at < uint64(len(p.window)) && uint64(len(p.window))-at >= uint64(len(page)) { //nolint:gosec // not negative
+			copy(page, p.window[at:])
+			return nil
+		}
+	}
+	_, err := p.file.ReadAt(page, int64(id)*p.pageSize) //nolint:gosec // below last
+	return err
+}
+
 // load reads a page with what it runs over into. The bytes are valid until the next one.
 func (p *pages) load(id uint64) (page []byte, flags uint16, count int, err error) {
 	if id < 2 || id >= p.last {
 		return nil, 0, 0, unsound("page %d is not in the file", id)
 	}
 	page = p.buf[:p.pageSize]
-	if _, err := p.file.ReadAt(page, int64(id)*p.pageSize); err != nil { //nolint:gosec // below last
+	if err := p.readAt(page, id); err != nil {
 		return nil, 0, 0, err
 	}
 	overflow := binary.NativeEndian.Uint32(page[12:])
@@ -168,7 +220,7 @@ func (p *pages) load(id uint64) (page []byte, flags uint16, count int, err error
 			p.buf = make([]byte, all)
 		}
 		page = p.buf[:all]
-		if _, err := p.file.ReadAt(page, int64(id)*p.pageSize); err != nil { //nolint:gosec // below last
+		if err := p.readAt(page, id); err != nil {
 			return nil, 0, 0, err
 		}
 	}
