@@ -154,7 +154,9 @@ func (c *content) contain(into map[string]string, root, document string) {
 		case e.role == "index" || e.role == "manifest" || e.role == "attestation":
 			c.contain(into, root, e.target.digest)
 		case e.role == "config" && isImageConfig(e.target.mediaType) && into[below] == "":
-			into[below] = "\x01"
+			if _, visible := c.blobs[e.target.digest]; visible {
+				into[below] = "\x01"
+			}
 		}
 	}
 }

@@ -37,7 +37,10 @@ func (c PutBlob) apply(t *Tx) {
 	}
 	t.live(t.blobCost(key, b))
 	if !there {
-		t.appeared(key)
+		if err := t.appeared(key); err != nil {
+			t.fail(err)
+			return
+		}
 	}
 	t.redrawAbove(key)
 	if c.Facts != nil {
@@ -66,13 +69,14 @@ func (t *Tx) blobCost(key []byte, b Blob) int {
 }
 
 // appeared notes what follows from a blob's having become visible.
-func (t *Tx) appeared(key []byte) {
+func (t *Tx) appeared(key []byte) error {
 	for _, referrer := range t.rests(bucketReferrers, key, 0) {
 		t.add(bucketRefs, refKey(referrer, refSubject, key))
 	}
 	if !t.any(bucketTargets, key) && !t.any(bucketRefs, key) {
 		t.add(bucketSuspects, key)
 	}
+	return t.containConfig(key)
 }
 
 // outranks reports whether facts take the place of those that are there: a document's
@@ -168,6 +172,7 @@ func (c DropBlob) apply(t *Tx) {
 	for _, b := range []bucket{bucketBlobs, bucketFacts, bucketSuspects, bucketVerified} {
 		t.drop(b, key)
 	}
+	t.uncontainConfig(key)
 	for _, root := range roots { // a damaged blob may go though it is needed
 		t.contain(root, root)
 	}

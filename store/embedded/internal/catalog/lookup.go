@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -70,11 +69,7 @@ func (t *Tx) Containing(d digest.Digest) (all []store.Record, err error) {
 	all = []store.Record{}
 	prefix := digestKey(d)
 	roots := 0
-	visible := sync.OnceValue(func() bool { return t.has(bucketBlobs, prefix) })
-	t.each(bucketContained, prefix, func(key, how []byte) bool {
-		if isConfig(how) && !visible() {
-			return true
-		}
+	t.each(bucketContained, prefix, func(key, _ []byte) bool {
 		roots++
 		all, err = t.target(all, key[len(prefix):])
 		return err == nil
@@ -83,14 +78,6 @@ func (t *Tx) Containing(d digest.Digest) (all []store.Record, err error) {
 		slices.SortFunc(all, func(a, b store.Record) int { return strings.Compare(a.Key(), b.Key()) })
 	}
 	return all, err
-}
-
-// isConfig reports whether a value in bucket contained is that of an image config.
-func isConfig(how []byte) bool { return len(how) == 1 && how[0] == asConfig }
-
-// found reports whether Containing finds anything, by the first key of a digest and its value.
-func (t *Tx) found(d, how []byte) bool {
-	return !isConfig(how) || t.has(bucketBlobs, d) || len(t.documentRoots(d)) > 0
 }
 
 // Prefix returns the digests of targets, manifests and image configs whose hex begins
@@ -143,19 +130,17 @@ func (p hexPrefix) begins(key []byte) bool {
 // prefix appends the digests of one algorithm.
 func (t *Tx) prefix(all []digest.Digest, p hexPrefix, limit int) ([]digest.Digest, error) {
 	c := t.in(bucketContained).Cursor()
-	for key, how := c.Seek(p.from); key != nil && p.begins(key) && (limit <= 0 || len(all) < limit); {
+	for key, _ := c.Seek(p.from); key != nil && p.begins(key) && (limit <= 0 || len(all) < limit); {
 		d, _, ok := codec.CutDigest(key)
 		if !ok {
 			return all, fmt.Errorf("a key in bucket %s does not begin with a digest: %w", bucketContained, errDamaged)
 		}
+		all = append(all, d)
 		n := codec.DigestLen(key)
 		found := [65]byte{}
 		copy(found[:], key[:n])
-		if t.found(found[:n], how) {
-			all = append(all, d)
-		}
-		if key, how = c.Next(); bytes.HasPrefix(key, found[:n]) {
-			key, how = c.Seek(after(found[:n]))
+		if key, _ = c.Next(); bytes.HasPrefix(key, found[:n]) {
+			key, _ = c.Seek(after(found[:n]))
 		}
 	}
 	return all, nil

@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"runtime/debug"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -23,7 +24,7 @@ const (
 func refKey(d []byte, kind byte, who []byte) []byte { return join(d, []byte{kind}, who) }
 
 // How a digest is in the graph below a root: as a document, whose own graph belongs to
-// it, or as an image config.
+// it, or as an image config, which is visible.
 const (
 	asConfig   = 1
 	asDocument = 2
@@ -80,10 +81,50 @@ func (t *Tx) contain(root, document []byte) {
 				continue
 			}
 			child := digestKey(e.Desc.Digest)
+			if how == asConfig && !t.has(bucketBlobs, child) {
+				continue
+			}
 			if t.enter(root, child, how) && how == asDocument {
 				todo = append(todo, child)
 			}
 		}
+	}
+}
+
+// containConfig enters a blob that has become visible where it is an image config.
+func (t *Tx) containConfig(key []byte) error {
+	for _, parent := range t.rests(bucketRefs, join(key, []byte{refParent}), 0) {
+		f, err := t.facts(parent)
+		if err != nil && !IsDamaged(err) { // a damaged one is found by who reads it
+			return err
+		}
+		if f == nil || !hasConfig(*f, key) {
+			continue
+		}
+		for _, root := range t.documentRoots(parent) {
+			t.enter(root, key, asConfig)
+		}
+	}
+	return nil
+}
+
+func hasConfig(f store.Facts, key []byte) bool {
+	return slices.ContainsFunc(f.Edges, func(e image.Edge) bool {
+		return inGraph(e) == asConfig && bytes.Equal(digestKey(e.Desc.Digest), key)
+	})
+}
+
+// uncontainConfig removes a blob that is visible no more where it is an image config.
+func (t *Tx) uncontainConfig(key []byte) {
+	var in [][]byte
+	t.each(bucketContained, key, func(k, how []byte) bool {
+		if len(how) == 1 && how[0] == asConfig {
+			in = append(in, bytes.Clone(k))
+		}
+		return true
+	})
+	for _, k := range in {
+		t.drop(bucketContained, k)
 	}
 }
 
