@@ -123,6 +123,7 @@ type Writer interface {
 
 // Partial is a blob that is not complete.
 type Partial struct {
+	// Ref is that of the Writer; what a Put has left has the digest of its blob.
 	Ref     string
 	Offset  int64 // bytes that are there
 	Started time.Time

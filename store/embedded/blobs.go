@@ -225,7 +225,7 @@ func (s *Store) distrust(d digest.Digest) {
 	}
 }
 
-// Partial is that of store.Blobs. The ref of what was left by a Put is its digest.
+// Partial is that of store.Blobs.
 func (s *Store) Partial(ctx context.Context) ([]store.Partial, error) {
 	found, err := s.files.Partial(ctx)
 	if err != nil {

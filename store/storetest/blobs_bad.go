@@ -117,7 +117,7 @@ func (f Factory) resume(t *testing.T) {
 		wantKind(t, "Put of a part", err, errBroken)
 		w.wantAbsent(t, desc.Digest)
 		next()
-		if partial, err := w.Partial(t.Context()); err != nil || len(partial) != 1 || partial[0].Offset <= had || partial[0].Offset > int64(end) {
+		if partial, err := w.Partial(t.Context()); err != nil || len(partial) != 1 || partial[0].Ref != string(desc.Digest) || partial[0].Offset <= had || partial[0].Offset > int64(end) {
 			t.Errorf("Partial after %d bytes: %+v, %v", end, partial, err)
 		}
 	}

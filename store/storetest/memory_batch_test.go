@@ -88,7 +88,7 @@ func (b *memBatch) there(d digest.Digest) ([]byte, bool) {
 
 // receive reads a blob, from where an earlier Put has stopped.
 func (b *memBatch) receive(ctx context.Context, desc ocispec.Descriptor, open store.Opener) ([]byte, error) {
-	m, ref := b.m, "put "+desc.Digest.String()
+	m, ref := b.m, desc.Digest.String()
 	m.mu.Lock()
 	p := m.partial[ref]
 	if p == nil || m.is("nothing is resumed") {
@@ -154,7 +154,7 @@ func (m *memory) show(d digest.Digest, w want) {
 		blob.facts = w.facts
 	}
 	m.blobs[d] = blob
-	delete(m.partial, "put "+d.String())
+	delete(m.partial, d.String())
 }
 
 func (b *memBatch) Publish(ctx context.Context, moves ...store.Move) ([]store.Moved, error) {
@@ -217,7 +217,7 @@ func (b *memBatch) Close() error {
 	delete(m.batches, b)
 	for d := range b.wants {
 		if m.blobs[d] == nil { // a repeated Put finds it
-			m.partial["put "+d.String()] = &memPartial{data: m.ready[d], started: time.Now(), updated: time.Now()}
+			m.partial[d.String()] = &memPartial{data: m.ready[d], started: time.Now(), updated: time.Now()}
 		}
 	}
 	m.lost = true
