@@ -178,6 +178,9 @@ func (b *batch) fetchSmall(ctx context.Context, desc ocispec.Descriptor, role im
 	if err = errors.Join(err, r.Close()); err != nil {
 		return nil, err
 	}
+	if desc.Size < 0 && int64(len(data)) > limit {
+		return nil, fmt.Errorf("it has more than %d bytes: %w", limit, errdefs.ErrResourceExhausted)
+	}
 	// Not by media type: a signed manifest is known to containerd by its bytes.
 	if err := image.VerifyBytes(data, ocispec.Descriptor{Digest: desc.Digest, Size: max(desc.Size, -1)}); err != nil {
 		return nil, err

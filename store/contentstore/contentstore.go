@@ -120,15 +120,23 @@ func leaseOf(d digest.Digest) string { return "contentstore/" + d.String() }
 
 // hold has content stay.
 func (c *contentStore) hold(ctx context.Context, d digest.Digest) error {
-	id := c.lease
-	if id == "" {
-		id = leaseOf(d)
+	if c.lease != "" {
+		return c.store.Hold(ctx, c.lease, d)
+	}
+	for tried := 1; ; tried++ {
+		id := leaseOf(d)
 		if _, err := c.store.Lease(ctx, store.Lease{ID: id}); err != nil && !errdefs.IsAlreadyExists(err) {
 			return err
 		}
+		// A Delete may have released the lease in between.
+		if err := c.store.Hold(ctx, id, d); !errdefs.IsNotFound(err) || tried == holdTries {
+			return err
+		}
 	}
-	return c.store.Hold(ctx, id, d)
 }
+
+// holdTries is how often it is tried to hold what somebody else deletes.
+const holdTries = 10
 
 // roleOf returns what content of a media type is taken for.
 func roleOf(mediaType string) image.Role {
