@@ -41,6 +41,21 @@ func ExampleService_Manifest() {
 	// true application/vnd.oci.image.manifest.v1+json
 }
 
+func ExampleService_Document() {
+	ctx := context.Background()
+	s := newLocalExample(ctx)
+	defer s.end()
+	list, err := s.Document(ctx, "busybox:1.37")
+	check(err)
+	manifest, err := s.Document(ctx, "busybox@"+s.amd.Digest.String())
+	check(err)
+	fmt.Println(list.Digest == s.root.Digest, list.MediaType)
+	fmt.Println(manifest.Digest == s.amd.Digest, platform.Format(*manifest.Platform))
+	// Output:
+	// true application/vnd.oci.image.index.v1+json
+	// true linux/amd64
+}
+
 func ExampleService_Size() {
 	ctx := context.Background()
 	s := newLocalExample(ctx)
