@@ -1,17 +1,12 @@
 package testcontainerd
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
-	"strings"
 	"sync"
 
-	"github.com/dhowhq/dhow/internal/durable"
+	"github.com/dhowhq/dhow/internal/testprogram"
 )
 
 // genuine is the containerd that the long tests build where there is none.
@@ -31,50 +26,5 @@ var program = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals
 	if os.Getenv("DHOW_TEST_LONG") == "" { //nolint:forbidigo // likewise
 		return "", ErrNone
 	}
-	return install()
+	return testprogram.Install(genuine)
 })
-
-// install builds a containerd into the user's cache directory, unless it is there. The
-// packages of several tests do not do it at once.
-func install() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	_, version, _ := strings.Cut(genuine, "@")
-	dir := filepath.Join(cache, "dhow-test", "containerd-"+version+"-"+runtime.Version())
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	unlock, err := lock(dir)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = unlock() }() // nothing was written to it
-	built := filepath.Join(dir, "containerd")
-	if _, err := os.Stat(built); err == nil {
-		return built, nil
-	}
-	cmd := exec.CommandContext(context.Background(), "go", "install", genuine)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOBIN="+dir) //nolint:forbidigo // it is handed on
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go install %s: %w\n%s", genuine, err, out)
-	}
-	return built, nil
-}
-
-// lock keeps other processes out of a directory.
-func lock(dir string) (unlock func() error, err error) {
-	const name = "lock"
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	_ = f.Close() // nothing was written
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	return durable.Lock(context.Background(), root, name)
-}
