@@ -172,7 +172,7 @@ func (v *view) small(g *graph, d digest.Digest) ([]byte, error) {
 // parent finds what an image was built upon.
 func (v *view) parent(sub *subject, img *Image) error {
 	label, err := img.Record.Labels[parentLabel], error(nil)
-	if o := sub.graph.outline; o == nil || o.Records() > 1 {
+	if o := sub.graph.outline; o == nil || !o.Alone() {
 		label, err = v.label(img.ID, parentLabel)
 	}
 	switch {

@@ -19,8 +19,8 @@ type Outliner interface {
 // visible lists and manifests that lists lead to as such. It is the quickest for who asks in
 // the order of the documents, breadth first.
 type Outline interface {
-	// Records returns how many records point at the target, 1 at least.
-	Records() int
+	// Alone reports whether only one record points at the target.
+	Alone() bool
 	// Size returns the size of a blob, or ErrNotFound for what is not visible, and for
 	// what is not below the target.
 	Size(d digest.Digest) (int64, error)

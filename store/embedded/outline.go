@@ -24,8 +24,8 @@ type outline struct {
 	r *nameReader
 }
 
-// Records is that of store.Outline.
-func (o *outline) Records() int { return int(o.Outline.Records) } //nolint:gosec // they were counted
+// Alone is that of store.Outline.
+func (o *outline) Alone() bool { return o.Outline.Alone }
 
 // Size is that of store.Outline.
 func (o *outline) Size(d digest.Digest) (int64, error) {

@@ -24,12 +24,12 @@ type outlined struct {
 
 // outline is one by the section "Outlines" of the page.
 type outline struct {
-	records uint64
-	of      []outlined
+	alone bool
+	of    []outlined
 }
 
 func (d *decoder) outline() outline {
-	all := outline{records: d.number()}
+	all := outline{alone: d.flag()}
 	for len(d.rest) > 0 && d.err == nil {
 		o := outlined{digest: d.present(), visible: d.flag()}
 		if o.visible {
@@ -93,7 +93,7 @@ func wantOutlines(tb testing.TB, db *database) {
 	}
 	for root, records := range roots {
 		if all, size := db.drawOutline(root, raw); !db.stale[root] && size <= 65536 {
-			want[root] = outline{records, all}
+			want[root] = outline{records == 1, all}
 		}
 	}
 	wantEqual(tb, "outlines", want, db.outlines)

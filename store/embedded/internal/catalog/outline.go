@@ -106,8 +106,7 @@ func (t *Tx) Redraw(limit int) (looked int, more bool, err error) {
 // outline returns the outline of a root, nil if it has none, and how many digests it has
 // looked up.
 func (t *Tx) outline(root []byte) (value []byte, looked int, err error) {
-	records := 0
-	t.each(bucketTargets, root, func([]byte, []byte) bool { records++; return true })
+	records := len(t.rests(bucketTargets, root, 2))
 	if records == 0 {
 		return nil, 0, nil
 	}
@@ -125,7 +124,7 @@ func (t *Tx) outline(root []byte) (value []byte, looked int, err error) {
 	if d.size > maxOutline {
 		return nil, len(d.nodes), nil
 	}
-	value = codec.AppendUint(nil, uint64(records))
+	value = codec.AppendBool(nil, records == 1)
 	for _, n := range d.nodes {
 		value = n.append(value)
 	}
@@ -213,8 +212,8 @@ func (n *drawn) read(d *codec.Decoder) {
 // Outline is what is known of all that is below a target, as it was drawn. It is for one
 // goroutine, and as long as its transaction.
 type Outline struct {
-	// Records is how many records point at the target.
-	Records uint64
+	// Alone tells that only one record points at the target.
+	Alone bool
 
 	nodes codec.Decoder // of all
 	rest  codec.Decoder // of what comes after last
@@ -239,7 +238,7 @@ func (t *Tx) Outline(target digest.Digest) (_ *Outline, err error) {
 	}
 	o := &Outline{}
 	d := codec.NewDecoder(value)
-	o.Records, o.nodes = d.Uint(), *d
+	o.Alone, o.nodes = d.Bool(), *d
 	return o, nil
 }
 
