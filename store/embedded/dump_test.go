@@ -64,6 +64,20 @@ func askDigest(all map[string]string, r store.NameReader, d digest.Digest) {
 	all["blob in a view "+d.String()] = text(blob.Size, err)
 	facts, err := r.Facts(d)
 	all["facts in a view "+d.String()] = text(facts, err)
+	o, err := r.(store.Outliner).Outline(d)
+	all["outline of "+d.String()] = kindName(err)
+	if err != nil {
+		return
+	}
+	all["records of "+d.String()] = fmt.Sprint(o.Alone())
+	for documents := []digest.Digest{d}; len(documents) > 0; documents = documents[1:] {
+		facts, err := o.Facts(documents[0])
+		size, missing := o.Size(documents[0])
+		all["below "+d.String()+": "+documents[0].String()] = text(facts, err) + text(size, missing)
+		for _, e := range facts.Edges {
+			documents = append(documents, e.Desc.Digest)
+		}
+	}
 }
 
 // askNames asks a reader for all names.
