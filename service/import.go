@@ -56,14 +56,15 @@ const (
 )
 
 // Import makes an image with one layer of a root file system, a tar archive that may be
-// compressed with gzip, zstd or bzip2, and points the name at it when all is there. The
+// compressed with gzip, zstd, bzip2 or xz, and points the name at it when all is there. The
 // layer is what was read, byte for byte, if that is compressed with gzip or zstd, and else
 // is compressed with gzip. What is in the archive is data, and is not looked at. The same
 // bytes at the same time give the same image.
 //
 // What is no tar archive, is cut off or has nothing, a change that cannot be parsed, and a
 // name with a digest (with the text "cannot import digest reference") are
-// ErrInvalidArgument; what is too large is ErrResourceExhausted, and xz ErrNotImplemented.
+// ErrInvalidArgument; what is too large is ErrResourceExhausted, and xz with filters for
+// machine code ErrNotImplemented.
 // Then no name has moved, and nothing is left behind. It returns when the context ends, but
 // may leave a read of the stream behind.
 func (s *Service) Import(ctx context.Context, r io.Reader, opts ImportOptions) (Imported, error) {

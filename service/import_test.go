@@ -41,6 +41,7 @@ func TestImport(t *testing.T) {
 		"gzip":                    {gzipped(t, plain), ocispec.MediaTypeImageLayerGzip, true},
 		"gzip of two members":     {append(gzipped(t, plain[:700]), gzipped(t, plain[700:])...), ocispec.MediaTypeImageLayerGzip, true},
 		"zstd":                    {zstded(t, plain), ocispec.MediaTypeImageLayerZstd, true},
+		"xz":                      {xzed(t, plain), ocispec.MediaTypeImageLayerGzip, false},
 		"bytes behind the end":    {append(bytes.Clone(plain), make([]byte, 10240)...), ocispec.MediaTypeImageLayerGzip, false},
 		"an archive with nothing": {pack(t), ocispec.MediaTypeImageLayerGzip, false},
 	} {
@@ -145,7 +146,7 @@ func TestImportBroken(t *testing.T) {
 		"gzip, cut off":      {bytes.NewReader(packed[:len(packed)-4]), service.ImportOptions{}, errdefs.IsInvalidArgument, "cut off"},
 		"gzip, then garbage": {io.MultiReader(bytes.NewReader(packed), strings.NewReader(strings.Repeat("garbage", 2))), service.ImportOptions{}, errdefs.IsInvalidArgument, "gzip"},
 		"gzip of no archive": {bytes.NewReader(gzipped(t, make([]byte, 100))), service.ImportOptions{}, errdefs.IsInvalidArgument, "no tar archive"},
-		"xz":                 {strings.NewReader("\xfd7zXZ\x00..."), service.ImportOptions{}, errdefs.IsNotImplemented, "xz"},
+		"xz":                 {strings.NewReader("\xfd7zXZ\x00..."), service.ImportOptions{}, errdefs.IsInvalidArgument, "xz"},
 		"too large":          {bytes.NewReader(plain), service.ImportOptions{MaxSize: 1000}, errdefs.IsResourceExhausted, "more than 1000 bytes"},
 		"gzip of what is":    {bytes.NewReader(gzipped(t, make([]byte, 1<<20))), service.ImportOptions{MaxSize: 1 << 16}, errdefs.IsResourceExhausted, "more than"},
 		"the stream fails":   {io.MultiReader(bytes.NewReader(plain[:1000]), iotest.ErrReader(boom)), service.ImportOptions{}, func(err error) bool { return errors.Is(err, boom) }, ""},

@@ -39,6 +39,7 @@ func TestLoadAges(t *testing.T) {
 		"without repositories, and gzip": {gzipped(t, plain), o.id},
 		"zstd":                           {zstded(t, plain), o.id},
 		"bzip2":                          {bzip2ed(t, plain), o.id},
+		"xz":                             {xzed(t, plain), o.id},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -189,7 +190,7 @@ func TestLoadBroken(t *testing.T) {
 		"nothing":                          {nil, errdefs.IsInvalidArgument, "empty"},
 		"an archive of nothing":            {pack(t), errdefs.IsInvalidArgument, ""},
 		"cut off":                          {data[:len(data)*2/3], errdefs.IsInvalidArgument, ""},
-		"compressed with xz":               {[]byte("\xfd7zXZ\x00..."), errdefs.IsNotImplemented, "xz"},
+		"compressed with xz":               {[]byte("\xfd7zXZ\x00..."), errdefs.IsInvalidArgument, "xz"},
 		"compressed and cut off":           {gzipped(t, data)[:2000], errdefs.IsInvalidArgument, "cut off"},
 		"the last blob is damaged":         {pack(t, change(t, layout, blob, func(m *member) { m.data = "x" + m.data[1:] })...), errdefs.IsDataLoss, layer.String()},
 		"the last blob is shorter":         {pack(t, change(t, layout, blob, func(m *member) { m.data = m.data[1:] })...), errdefs.IsDataLoss, layer.String()},

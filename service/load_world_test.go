@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
+	"github.com/ulikunitz/xz"
 )
 
 // member is one entry of an archive that a test makes: a file, or with a kind something
@@ -105,6 +106,16 @@ func zstded(tb testing.TB, data []byte) []byte {
 	tb.Helper()
 	var buf bytes.Buffer
 	w, err := zstd.NewWriter(&buf)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return compressed(tb, &buf, w, data)
+}
+
+func xzed(tb testing.TB, data []byte) []byte {
+	tb.Helper()
+	var buf bytes.Buffer
+	w, err := xz.NewWriter(&buf)
 	if err != nil {
 		tb.Fatal(err)
 	}

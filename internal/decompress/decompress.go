@@ -18,7 +18,7 @@ import (
 // Format is how a stream is compressed.
 type Format string
 
-// The formats. XZ is known, so that it can be named, but not read.
+// The formats.
 const (
 	None  Format = ""
 	Gzip  Format = "gzip"
@@ -28,7 +28,7 @@ const (
 )
 
 const (
-	// maxWindow bounds the memory for zstd.
+	// maxWindow bounds the memory for zstd and xz.
 	maxWindow = 128 << 20
 
 	// bufferSize is that of what is read from the stream at once.
@@ -65,8 +65,8 @@ func Sniff(head []byte) Format {
 // reads is not bounded: a few bytes may become very many.
 //
 // Errors of the reader are those of r as they are, errdefs.ErrInvalidArgument for what is
-// damaged or cut off, and errdefs.ErrResourceExhausted for zstd that needs more than
-// 128 MiB of memory.
+// damaged or cut off, errdefs.ErrResourceExhausted for zstd and xz that need more than 128 MiB
+// of memory, and errdefs.ErrNotImplemented for xz with filters for machine code.
 func NewReader(format Format, r io.Reader) (io.ReadCloser, error) {
 	from := &source{r: r}
 	var err error
@@ -85,6 +85,8 @@ func NewReader(format Format, r io.Reader) (io.ReadCloser, error) {
 		}
 	case Bzip2:
 		d.Reader = bzip2.NewReader(buffered)
+	case XZ:
+		d.Reader = newXZReader(buffered)
 	default:
 		return nil, fmt.Errorf("compressed with %s, which cannot be read: %w", format, errdefs.ErrNotImplemented)
 	}
@@ -130,6 +132,8 @@ func (d *reader) explain(err error) error {
 		return d.from.err
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return fmt.Errorf("the %s stream is cut off: %w", d.format, errdefs.ErrInvalidArgument)
+	case errdefs.IsResourceExhausted(err), errdefs.IsNotImplemented(err):
+		return fmt.Errorf("the %s stream: %w", d.format, err)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return fmt.Errorf("the zstd stream needs more than %d bytes of memory: %w", int64(maxWindow), errdefs.ErrResourceExhausted)
 	}

@@ -102,7 +102,9 @@ func TestNewReader(t *testing.T) {
 		"bzip2":                      {unhex(t, bzip2Of), decompress.Bzip2, whole, "dhow", nil},
 		"bzip2 cut off":              {unhex(t, bzip2Of), decompress.Bzip2, cut, "", errdefs.ErrInvalidArgument},
 		"bzip2 header alone":         {[]byte("BZh9"), decompress.Bzip2, whole, "", errdefs.ErrInvalidArgument},
-		"xz":                         {[]byte("\xfd7zXZ\x00\x00"), decompress.XZ, whole, "", errdefs.ErrNotImplemented},
+		"xz":                         {unhex(t, xzCRC64), decompress.XZ, whole, "dhow", nil},
+		"xz cut off":                 {unhex(t, xzCRC64), decompress.XZ, cut, "", errdefs.ErrInvalidArgument},
+		"xz from a broken source":    {unhex(t, xzCRC64), decompress.XZ, fails, "", broken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -167,6 +169,8 @@ func FuzzNewReader(f *testing.F) {
 	f.Add(gzipped(f, "dhow", "dhow"))
 	f.Add(zstded(f, []byte("dhow")))
 	f.Add(unhex(f, bzip2Of))
+	f.Add(unhex(f, xzSHA256))
+	f.Add(unhex(f, xzCRC64))
 	f.Add([]byte("\x50\x2a\x4d\x18\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := decompress.NewReader(decompress.Sniff(data), bytes.NewReader(data))

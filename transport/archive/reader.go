@@ -65,7 +65,7 @@ type imageView interface {
 //
 // A file that is not there is errdefs.ErrNotFound. What is no such archive, or malformed,
 // ambiguous or contradicts itself, is errdefs.ErrInvalidArgument, what is beyond a limit
-// errdefs.ErrResourceExhausted, and what cannot be read, as xz, errdefs.ErrNotImplemented.
+// errdefs.ErrResourceExhausted, and what cannot be read, as a layer in xz, errdefs.ErrNotImplemented.
 func Open(ctx context.Context, path string, kind Kind, opts Options) (*Reader, error) {
 	r, err := openReader(ctx, path, kind, opts.withDefaults())
 	if err != nil {
