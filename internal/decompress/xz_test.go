@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 
 	"github.com/dhowhq/dhow/internal/decompress"
 )
@@ -101,7 +102,8 @@ func readXZ(data []byte) ([]byte, error) {
 func TestXZDamage(t *testing.T) {
 	t.Parallel()
 	for name, data := range map[string][]byte{
-		"one block": unhex(t, xzSHA256), "two blocks": xzed(t, xz.WriterConfig{BlockSize: 5}, []byte("dhow, dhow")),
+		"one block":  xzed(t, xz.WriterConfig{CheckSum: xz.SHA256, DictCap: lzma.MinDictCap}, []byte("dhow")),
+		"two blocks": xzed(t, xz.WriterConfig{BlockSize: 5, DictCap: lzma.MinDictCap}, []byte("dhow, dhow")),
 	} {
 		if _, err := readXZ(data); err != nil {
 			t.Fatal(name, err)
