@@ -3,6 +3,8 @@ package storetest
 import (
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -85,7 +87,8 @@ func (f Factory) record(t *testing.T) {
 	}
 }
 
-// labels checks that labels are kept, replaced and cleared.
+// labels checks that labels are kept, replaced and cleared, whether the name moves or not,
+// and that the record is found with them in whatever way it is looked for.
 func (f Factory) labels(t *testing.T) {
 	w := f.world(t)
 	im := w.images(t, "a", "b")
@@ -98,11 +101,39 @@ func (f Factory) labels(t *testing.T) {
 		{nil, nil},
 		{map[string]string{"z": "z"}, map[string]string{"z": "z"}},
 	} {
-		w.move(t, store.Move{Name: busybox, To: im[i%2], Labels: tc.set})
-		if r := w.record(t, busybox); len(r.Labels)+len(tc.want) > 0 && !maps.Equal(r.Labels, tc.want) {
-			t.Errorf("labels after move %d: %v, want %v", i, r.Labels, tc.want)
+		for _, to := range []ocispec.Descriptor{im[i%2], im[i%2], im[(i+1)%2]} {
+			w.move(t, store.Move{Name: busybox, To: to, Labels: tc.set})
+			r := w.record(t, busybox)
+			if len(r.Labels)+len(tc.want) > 0 && !maps.Equal(r.Labels, tc.want) {
+				t.Errorf("labels after move %d: %v, want %v", i, r.Labels, tc.want)
+			}
+			w.wantFound(t, r)
 		}
 	}
+}
+
+// wantFound checks that a record is the one that each lookup finds.
+func (w *world) wantFound(t *testing.T, want store.Record) {
+	t.Helper()
+	config := w.edges(t, want.Target)[0].Desc.Digest
+	repository, _, _ := strings.Cut(want.Name, ":")
+	w.view(t, func(r store.NameReader) {
+		for what, find := range map[string]func() ([]store.Record, error){
+			"Target":                  func() ([]store.Record, error) { return r.Target(want.Target.Digest) },
+			"Containing the manifest": func() ([]store.Record, error) { return r.Containing(want.Target.Digest) },
+			"Containing the config":   func() ([]store.Record, error) { return r.Containing(config) },
+			"Repository":              func() ([]store.Record, error) { return r.Repository(repository) },
+			"List":                    func() ([]store.Record, error) { return r.List("", 0) },
+		} {
+			found, err := find()
+			i := slices.IndexFunc(found, func(r store.Record) bool { return r.Name == want.Name })
+			if err != nil || i < 0 {
+				t.Errorf("%s: %v, %v; want %s among them", what, found, err, want.Name)
+			} else if diff := cmp.Diff(want, found[i], cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s does not find what Get does: %s", what, diff)
+			}
+		}
+	})
 }
 
 // badTargets checks that a name points only at documents that are visible, as they

@@ -163,11 +163,10 @@ func (r *read) recordsFor(what, d string) map[string]record {
 		roots = seconds(r.db.contained, d)
 	}
 	all := map[string]record{}
-	for key := range r.db.targets {
+	for key, rec := range r.db.targets {
 		k := &decoder{rest: []byte(key)}
 		if root := k.present(); slices.Contains(roots, digest.Digest(root)) {
-			name := k.name()
-			all[name] = r.db.names[name]
+			all[k.name()] = rec
 		}
 	}
 	return all

@@ -111,13 +111,14 @@ func nameKey(key string) string {
 
 // derived are the buckets that follow from content by the section "Index" of the page.
 type derived struct {
-	targets, refs, contained, children, referrers map[string]string
+	targets                              map[string]record
+	refs, contained, children, referrers map[string]string
 }
 
 func (c *content) derive() derived {
-	x := derived{map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}}
+	x := derived{map[string]record{}, map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}}
 	for key, r := range c.names {
-		x.targets[keyOf(r.target.digest)+nameKey(key)] = ""
+		x.targets[keyOf(r.target.digest)+nameKey(key)] = r
 		c.contain(x.contained, r.target.digest, r.target.digest)
 	}
 	for key, digests := range c.holds {

@@ -42,7 +42,8 @@ type database struct {
 	outlines map[string]outline
 	stale    map[string]bool
 	// The keys of the buckets that follow from content, with their values.
-	targets, refs, contained, children, referrers map[string]string
+	targets                              map[string]record
+	refs, contained, children, referrers map[string]string
 	// The bytes of all, bucket by bucket, for the golden file.
 	raw       map[string][][2][]byte
 	sequences map[string]uint64
@@ -63,7 +64,7 @@ func readDatabase(path string) (*database, error) {
 	defer file.Close()
 	db := &database{
 		content: newContent(), verified: map[string]uint64{}, suspects: map[string]bool{},
-		targets: map[string]string{}, refs: map[string]string{}, contained: map[string]string{},
+		targets: map[string]record{}, refs: map[string]string{}, contained: map[string]string{},
 		children: map[string]string{}, referrers: map[string]string{},
 		outlines: map[string]outline{}, stale: map[string]bool{},
 		raw: map[string][][2][]byte{}, sequences: map[string]uint64{},
@@ -106,7 +107,7 @@ func readDatabase(path string) (*database, error) {
 // read reads one value.
 func (db *database) read(bucket string, key, value []byte) (err error) {
 	switch bucket {
-	case "meta", "blobs", "facts", "names", "leases", "holds", "verified", "outlines":
+	case "meta", "blobs", "facts", "names", "leases", "holds", "targets", "verified", "outlines":
 		if value, err = unseal(key, value); err != nil {
 			return err
 		}
@@ -134,7 +135,7 @@ func (db *database) read(bucket string, key, value []byte) (err error) {
 	case "targets":
 		k.present()
 		k.name()
-		db.targets[string(key)] = string(v.take(0))
+		db.targets[string(key)] = v.record()
 	case "refs":
 		k.present()
 		k.who()

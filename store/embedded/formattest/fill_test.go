@@ -195,6 +195,7 @@ func (w *world) fill(tb testing.TB) {
 	w.built(tb, docker)
 	w.otherAlgorithm(tb)
 	w.move(tb, store.Move{Name: other, To: pointing(first)}) // docker dangles
+	w.move(tb, store.Move{Name: other, To: pointing(first), Labels: map[string]string{"later": "x"}})
 	w.move(tb, store.Move{Name: "quay.io/x/other@" + list.Digest.String(), To: pointing(list)}, store.Move{Name: "quay.io/x/o:1", To: pointing(second)})
 	w.move(tb, store.Move{Name: "quay.io/x/o:1", Forget: true}, store.Move{Name: "quay.io/x/other@" + list.Digest.String()})
 	if err := w.Hold(tb.Context(), "one", digest.FromString("comes later"), digest.FromString("never")); err != nil {

@@ -93,7 +93,7 @@ func wantIndex(tb testing.TB, db *database) {
 	}
 }
 
-func begins(keys map[string]string, prefix string) bool {
+func begins[V any](keys map[string]V, prefix string) bool {
 	for key := range keys {
 		if strings.HasPrefix(key, prefix) {
 			return true

@@ -79,7 +79,7 @@ func TestDamageIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &model{g: g, visible: map[digest.Digest]bool{}, names: map[string]digest.Digest{}, leases: map[string]uint64{}, holds: map[uint64]map[digest.Digest]bool{}}
+	m := newModel(g)
 	for range 20 {
 		do(t, db, m.random(r), m.random(r), m.random(r))
 	}

@@ -44,16 +44,16 @@ func (t *Tx) Target(d digest.Digest) (all []store.Record, err error) {
 
 // target appends the records that point at a digest.
 func (t *Tx) target(all []store.Record, d []byte) ([]store.Record, error) {
-	prefix := d
 	var err error
-	t.each(bucketTargets, prefix, func(key, _ []byte) bool {
-		var r *store.Record
-		name := key[len(prefix):]
-		if r, err = t.record(name); err == nil && r == nil {
-			err = fmt.Errorf("record %q is gone, but not the reference to it: %w", name, errDamaged)
+	t.each(bucketTargets, d, func(key, value []byte) bool {
+		name := key[len(d):]
+		if len(name) == 0 {
+			err = fmt.Errorf("a key in bucket %s has no name: %w", bucketTargets, errDamaged)
+			return false
 		}
-		if err == nil {
-			all = append(all, *r)
+		var r store.Record
+		if r, err = recordIn(bucketTargets, name, key, value); err == nil {
+			all = append(all, r)
 		}
 		return err == nil
 	})
@@ -129,7 +129,8 @@ func (p hexPrefix) begins(key []byte) bool {
 
 // prefix appends the digests of one algorithm.
 func (t *Tx) prefix(all []digest.Digest, p hexPrefix, limit int) ([]digest.Digest, error) {
-	c := t.in(bucketContained).Cursor()
+	c := t.cursor(bucketContained)
+	defer t.keep(bucketContained, c)
 	for key, _ := c.Seek(p.from); key != nil && p.begins(key) && (limit <= 0 || len(all) < limit); {
 		d, _, ok := codec.CutDigest(key)
 		if !ok {

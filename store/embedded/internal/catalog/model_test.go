@@ -22,11 +22,18 @@ import (
 type model struct {
 	g       *graph
 	visible map[digest.Digest]bool
-	names   map[string]digest.Digest
+	names   map[string]store.Record
 	leases  map[string]uint64
 	holds   map[uint64]map[digest.Digest]bool
 	last    uint64
 	parts   uint64 // the last of a hold
+}
+
+func newModel(g *graph) *model {
+	return &model{
+		g: g, visible: map[digest.Digest]bool{}, names: map[string]store.Record{},
+		leases: map[string]uint64{}, holds: map[uint64]map[digest.Digest]bool{},
+	}
 }
 
 // random returns a random change, and makes it in the model.
@@ -44,11 +51,14 @@ func (m *model) random(r *rand.Rand) catalog.Change {
 		delete(m.visible, d)
 		return catalog.DropBlob{Digest: d}
 	case 5, 6:
-		m.names[name] = d
 		record := store.Record{Target: ocispec.Descriptor{MediaType: "a/b", Digest: d, Size: 1}, Created: epoch(), Updated: epoch().Add(time.Hour)}
 		if name[0] != '@' {
-			record.Name, record.Labels = name, map[string]string{"who": "me"}
+			record.Name, record.Labels = name, map[string]string{"who": fmt.Sprint(r.IntN(5))}
 		}
+		if old, there := m.names[name]; there && r.IntN(2) == 0 {
+			record.Target = old.Target // and only the labels change
+		}
+		m.names[name] = record
 		return catalog.PutName{Record: record}
 	case 7:
 		delete(m.names, name)
@@ -87,8 +97,8 @@ func (m *model) rooted() map[digest.Digest]bool {
 			todo = append(todo, d)
 		}
 	}
-	for _, d := range m.names {
-		reach(d)
+	for _, r := range m.names {
+		reach(r.Target.Digest)
 	}
 	for _, held := range m.holds {
 		for d := range held {
@@ -123,37 +133,26 @@ func (m *model) check(t *testing.T, tx *catalog.Tx) {
 			t.Errorf("%s: %v, - wanted + got:\n%s", what, err, diff)
 		}
 	}
-	keys := func(all []store.Record) []string {
-		var found []string
-		for _, r := range all {
-			found = append(found, r.Key())
-		}
-		return found
-	}
 	below := map[digest.Digest]map[digest.Digest]bool{}
-	for _, d := range m.names {
-		below[d] = m.g.below(d, m.visible)
+	for _, r := range m.names {
+		below[r.Target.Digest] = m.g.below(r.Target.Digest, m.visible)
 	}
 	contained := map[digest.Digest]bool{}
 	for _, d := range m.g.order {
-		var targets, containing []string
-		for name, target := range m.names {
-			if target == d {
-				targets = append(targets, name)
+		var targets, containing []store.Record
+		for _, r := range m.names {
+			if r.Target.Digest == d {
+				targets = append(targets, r)
 			}
-			if below[target][d] {
-				containing = append(containing, name)
+			if below[r.Target.Digest][d] {
+				containing = append(containing, r)
 				contained[d] = true
 			}
 		}
-		slices.SortFunc(targets, byKey)
-		slices.Sort(containing)
 		all, err := tx.Target(d)
-		same("Target", targets, keys(all), err)
+		same("Target", ordered(targets), all, err)
 		all, err = tx.Containing(d)
-		found := keys(all)
-		slices.Sort(found)
-		same("Containing", containing, found, err)
+		same("Containing", ordered(containing), ordered(all), err)
 		var children []digest.Digest
 		for child, f := range m.g.blobs {
 			if f != nil && f.Parent == d && m.visible[child] {
@@ -178,20 +177,20 @@ func (m *model) check(t *testing.T, tx *catalog.Tx) {
 		wantOutline(t, tx, target)
 	}
 	all, err := tx.List("", 0)
-	same("List", slices.SortedFunc(maps.Keys(m.names), byKey), keys(all), err)
+	same("List", ordered(slices.Collect(maps.Values(m.names))), all, err)
 	visible, _, err := tx.Walk("", 1000)
 	same("Walk", sorted(m.visible), visible, err)
 }
 
-// byKey orders names with dangling records first.
-func byKey(a, b string) int {
-	if (a[0] == '@') != (b[0] == '@') {
-		if a[0] == '@' {
-			return -1
+// ordered puts records in the order of their keys, dangling ones first.
+func ordered(all []store.Record) []store.Record {
+	slices.SortFunc(all, func(a, b store.Record) int {
+		if (a.Name == "") != (b.Name == "") {
+			return strings.Compare(a.Name, b.Name)
 		}
-		return 1
-	}
-	return strings.Compare(a, b)
+		return strings.Compare(a.Key(), b.Key())
+	})
+	return all
 }
 
 // collect removes what nobody needs, in the way of the store.
@@ -237,10 +236,7 @@ func TestIndexFollowsTheChanges(t *testing.T) {
 	p := newPlace(t)
 	for round := range 6 {
 		db, again := p.create(t, fmt.Sprint("db", round)), p.create(t, fmt.Sprint("again", round))
-		m := &model{
-			g: newGraph(r, 8), visible: map[digest.Digest]bool{}, names: map[string]digest.Digest{},
-			leases: map[string]uint64{}, holds: map[uint64]map[digest.Digest]bool{},
-		}
+		m := newModel(newGraph(r, 8))
 		for range 40 {
 			var changes []catalog.Change
 			for range 1 + r.IntN(6) {

@@ -25,13 +25,13 @@ func (c PutName) apply(t *Tx) {
 	}
 	t.seal(bucketNames, key, appendRecord(nil, c.Record))
 	t.live(nameCost + len(key) + len(t.get(bucketNames, key)))
+	if moved && !t.any(bucketTargets, target) {
+		t.contain(target, target)
+	}
+	t.seal(bucketTargets, join(target, key), appendRecord(nil, c.Record))
 	if !moved {
 		return
 	}
-	if !t.any(bucketTargets, target) {
-		t.contain(target, target)
-	}
-	t.add(bucketTargets, join(target, key))
 	t.redraw(target)
 	if old != nil {
 		t.unname(key, digestKey(old.Target.Digest))

@@ -161,15 +161,28 @@ func (t *Tx) get(b bucket, key []byte) []byte {
 	if t.bolt.Writable() {
 		return t.in(b).Get(key)
 	}
-	c := t.seeks[b]
-	if c == nil {
-		c = t.in(b).Cursor()
-		t.seeks[b] = c
-	}
+	c := t.cursor(b)
+	defer t.keep(b, c)
 	if found, value := c.Seek(key); bytes.Equal(found, key) {
 		return value
 	}
 	return nil
+}
+
+// cursor returns a cursor that nobody else has until it is given to keep.
+func (t *Tx) cursor(b bucket) *bolt.Cursor {
+	if c := t.seeks[b]; c != nil {
+		t.seeks[b] = nil
+		return c
+	}
+	return t.in(b).Cursor()
+}
+
+// keep keeps a cursor for who needs one next: to make one takes longer than to move it.
+func (t *Tx) keep(b bucket, c *bolt.Cursor) {
+	if !t.bolt.Writable() {
+		t.seeks[b] = c
+	}
 }
 
 // find returns the key of a digest, which is so until the next find. An error is that of
@@ -223,7 +236,8 @@ const maxKey = 2 << 10
 // returns false. It is not to write to the bucket; what it gets is valid as long as
 // the transaction.
 func (t *Tx) each(b bucket, prefix []byte, f func(key, value []byte) bool) {
-	c := t.in(b).Cursor()
+	c := t.cursor(b)
+	defer t.keep(b, c)
 	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
 		if len(k) > maxKey {
 			panic("a key is too long") // and would be copied: see recovered
@@ -236,7 +250,9 @@ func (t *Tx) each(b bucket, prefix []byte, f func(key, value []byte) bool) {
 
 // any reports whether a key begins with a prefix.
 func (t *Tx) any(b bucket, prefix []byte) bool {
-	k, _ := t.in(b).Cursor().Seek(prefix)
+	c := t.cursor(b)
+	defer t.keep(b, c)
+	k, _ := c.Seek(prefix)
 	return k != nil && bytes.HasPrefix(k, prefix)
 }
 

@@ -131,17 +131,22 @@ func readRecord(d *codec.Decoder) store.Record {
 }
 
 func decodeRecord(key, value []byte) (store.Record, error) {
-	value, err := unseal(bucketNames, key, value)
+	return recordIn(bucketNames, key, key, value)
+}
+
+// recordIn returns the record that a bucket has of a key of bucket names.
+func recordIn(b bucket, name, key, value []byte) (store.Record, error) {
+	value, err := unseal(b, key, value)
 	if err != nil {
 		return store.Record{}, err
 	}
 	d := codec.NewDecoder(value)
 	r := readRecord(d)
 	if err := d.Done(); err != nil {
-		return store.Record{}, damagedAt(bucketNames, err)
+		return store.Record{}, damagedAt(b, err)
 	}
-	if !isDangling(key) {
-		r.Name = string(key[1:])
+	if !isDangling(name) {
+		r.Name = string(name[1:])
 	}
 	return r, nil
 }
