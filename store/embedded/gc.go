@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/store"
@@ -16,13 +17,12 @@ const (
 	// stepTime is for how long a step works in its transaction, which then has to be
 	// made durable within the rest of the 50 ms that writers may have to wait.
 	stepTime = 10 * time.Millisecond
-	// A step lets go so many blobs at most: half as many as the one before if that took
-	// too long, twice as many if it was quick.
+	// A step lets go so many blobs at most: as many as should take stepAim by what the one
+	// before took, but no more than twice as many.
 	minStepBlobs   = 16
 	firstStepBlobs = 200
 	maxStepBlobs   = 1000
-	longStep       = 25 * time.Millisecond
-	quickStep      = 10 * time.Millisecond
+	stepAim        = 20 * time.Millisecond
 	// stepPartial is how many partial blobs a step gives up at most.
 	stepPartial = 100
 	// atOnce is how many suspects are looked up at once.
@@ -95,16 +95,20 @@ func (s *Store) collect(ctx context.Context, sum *store.Collected) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case c.step.Longest > longStep:
-		s.stepBlobs = max(s.stepBlobs/2, minStepBlobs)
-	case c.step.Longest < quickStep && c.step.Blobs == s.stepBlobs:
-		s.stepBlobs = min(2*s.stepBlobs, maxStepBlobs)
-	}
+	s.stepBlobs = nextStep(s.stepBlobs, c.step)
 	if len(c.files) > 0 {
 		_, _, err = s.files.Empty(ctx)
 	}
 	return err
+}
+
+// nextStep returns how many blobs the step after one may let go that was allowed so many.
+func nextStep(allowed int, step store.Collected) int {
+	next := int(float64(allowed) * stepAim.Seconds() / max(step.Longest, time.Millisecond).Seconds())
+	if step.Blobs < allowed { // what it took says nothing of more
+		next = min(next, allowed)
+	}
+	return min(max(next, minStepBlobs), 2*allowed, maxStepBlobs)
 }
 
 // letGo has the blobs be used again, those that are gone too: they may be written anew.
@@ -169,61 +173,112 @@ func (c *collection) endLeases(tx *catalog.Tx) error {
 	return nil
 }
 
-// suspects lets go those that nobody needs, and suspects what is below them.
+// suspects lets go those that nobody needs.
 func (c *collection) suspects(tx *catalog.Tx) error {
 	var after digest.Digest
-	again := false // something before after has come to be a suspect
 	for {
 		found, err := tx.Suspects(after, atOnce)
 		if err != nil {
 			return err
 		}
 		if len(found) == 0 {
-			if !again {
-				return nil
-			}
-			after, again = "", false
-			continue
+			return c.doubtful(tx)
 		}
 		for _, d := range found {
 			after = d
-			gone, err := c.suspect(tx, d)
-			if err != nil {
+			if err := c.suspect(tx, d); err != nil {
 				return err
-			}
-			again = again || gone
-			if c.late() || c.step.Blobs >= c.s.stepBlobs {
-				return errStop
 			}
 		}
 	}
 }
 
-// suspect looks at one blob, and reports whether it goes.
-func (c *collection) suspect(tx *catalog.Tx, d digest.Digest) (gone bool, err error) {
+// doubtful is suspects for what has lost a reason to stay in this step.
+func (c *collection) doubtful(tx *catalog.Tx) error {
+	err := c.orphans(tx)
+	for err == nil {
+		d := tx.Doubtful()
+		if d == "" {
+			return nil
+		}
+		err = c.suspect(tx, d)
+	}
+	return err
+}
+
+// suspect looks at one blob, and if it goes at what is below it: the blobs of an image, which
+// were written together, go together.
+func (c *collection) suspect(tx *catalog.Tx, d digest.Digest) error {
+	if !c.examine(d) {
+		return nil
+	}
+	needed, err := tx.Needed(d, c.s.uses.used)
+	if err != nil {
+		return err
+	}
+	if needed {
+		if err := tx.Clear(d); err != nil {
+			return err
+		}
+		return c.enough()
+	}
+	if err := c.drop(tx, d); err != nil {
+		return err
+	}
+	return c.orphans(tx)
+}
+
+// orphans lets go what has lost its last reason to stay in this step.
+func (c *collection) orphans(tx *catalog.Tx) error {
+	for {
+		d, err := tx.Orphan()
+		if err != nil || d == "" {
+			return err
+		}
+		if !c.examine(d) {
+			continue
+		}
+		if err := c.drop(tx, d); err != nil {
+			return err
+		}
+	}
+}
+
+// examine reports whether a blob can be looked at: whoever uses one ends one day, and it
+// stays a suspect until then.
+func (c *collection) examine(d digest.Digest) bool {
 	if !c.going[d] && !c.s.uses.collect(d) {
-		return false, nil // whoever uses it ends one day; it stays a suspect
+		return false
 	}
 	c.going[d] = true
 	c.step.Examined++
-	needed, err := tx.Needed(d, c.s.uses.used)
-	if err != nil {
-		return false, err
-	}
-	if needed {
-		return false, tx.Clear(d)
-	}
+	return true
+}
+
+// drop lets one blob go, unless it has gone with what was above it.
+func (c *collection) drop(tx *catalog.Tx, d digest.Digest) error {
 	blob, err := tx.Blob(d)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := tx.Do(catalog.DropBlob{Digest: d}); err != nil {
-		return false, err
+		return err
 	}
 	c.step.Blobs++
 	c.step.Bytes += blob.Size
 	if blob.File() {
 		c.files = append(c.files, d)
 	}
-	return true, nil
+	return c.enough()
+}
+
+// enough returns errStop when the step has done what it may.
+func (c *collection) enough() error {
+	if c.late() || c.step.Blobs >= c.s.stepBlobs {
+		return errStop
+	}
+	return nil
 }

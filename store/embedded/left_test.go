@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
@@ -50,6 +51,39 @@ func TestFileThatCannotGo(t *testing.T) {
 	}
 	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 		t.Error("a collection leaves the file:", err)
+	}
+	wantSound(t, s)
+}
+
+// TestLeak: a blob that nobody needs, and that no collection would find, is told of, and goes
+// with the first collection after a repair.
+func TestLeak(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "store")
+	s := openStore(t, dir, embedded.Options{})
+	src := &source{Store: &testimage.Store{}}
+	root := src.Image(testimage.Image{Layers: 2})
+	const name = "docker.io/library/leak:1"
+	src.write(t, s, map[string]ocispec.Descriptor{name: root})
+	if _, err := store.Collect(t.Context(), s); err != nil {
+		t.Fatal("Collect:", err)
+	}
+	if _, err := s.Move(t.Context(), store.Move{Name: name, Forget: true}); err != nil {
+		t.Fatal("Move:", err)
+	}
+	closeStore(t, s)
+	changeDatabase(t, dir, func(tx *bolt.Tx) error { return emptyBucket(tx, "suspects") })
+
+	s = openStore(t, dir, embedded.Options{})
+	defer closeStore(t, s)
+	for _, opts := range []embedded.CheckOptions{{}, {Repair: true}} {
+		if c, err := store.Collect(t.Context(), s); err != nil || c.Blobs != 0 {
+			t.Fatalf("Collect: %+v, %v; want nothing collected", c, err)
+		}
+		wantFinding(t, embedded.Leaked, check(t, s, opts))
+	}
+	if c, err := store.Collect(t.Context(), s); err != nil || c.Blobs != 4 {
+		t.Errorf("Collect after a repair: %+v, %v; want 4 blobs", c, err)
 	}
 	wantSound(t, s)
 }

@@ -74,7 +74,7 @@ func (t *Tx) appeared(key []byte) error {
 		t.add(bucketRefs, refKey(referrer, refSubject, key))
 	}
 	if !t.any(bucketTargets, key) && !t.any(bucketRefs, key) {
-		t.add(bucketSuspects, key)
+		t.suspect(key)
 	}
 	return t.containConfig(key)
 }
@@ -169,19 +169,13 @@ func (c DropBlob) apply(t *Tx) {
 	if !old.File() {
 		t.drop(bucketBytes, numberKey(old.Number))
 	}
-	for _, b := range []bucket{bucketBlobs, bucketFacts, bucketSuspects, bucketVerified} {
+	for _, b := range []bucket{bucketBlobs, bucketFacts, bucketVerified} {
 		t.drop(b, key)
 	}
+	t.unsuspect(key)
 	t.uncontainConfig(key)
 	for _, root := range roots { // a damaged blob may go though it is needed
 		t.contain(root, root)
-	}
-}
-
-// suspect notes that a blob has lost a reason to stay, if it is visible.
-func (t *Tx) suspect(key []byte) {
-	if t.has(bucketBlobs, key) {
-		t.add(bucketSuspects, key)
 	}
 }
 

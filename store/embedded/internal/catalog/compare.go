@@ -172,13 +172,6 @@ func (t *Tx) Leaks(ctx context.Context, f func(digest.Digest)) (err error) {
 	return err
 }
 
-// Suspect has the next collection look at a blob.
-func (t *Tx) Suspect(d digest.Digest) (err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	t.suspect(digestKey(d))
-	return t.err
-}
-
 // Stored returns the facts of a blob as they were noted, or nil.
 func (t *Tx) Stored(d digest.Digest) (f []byte, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))

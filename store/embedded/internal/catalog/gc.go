@@ -11,35 +11,6 @@ import (
 // searched is up to how many blobs one search for a reason to stay looks at.
 const searched = 10_000
 
-// Suspects returns visible blobs that have lost a reason to stay, in the order of their
-// digests, from the one after the given one on.
-func (t *Tx) Suspects(after digest.Digest, limit int) (all []digest.Digest, err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	c := t.in(bucketSuspects).Cursor()
-	key, _ := c.First()
-	if after != "" {
-		from := digestKey(after)
-		if key, _ = c.Seek(from); bytes.Equal(key, from) {
-			key, _ = c.Next()
-		}
-	}
-	for ; key != nil && len(all) < limit; key, _ = c.Next() {
-		d, err := keyDigest(bucketSuspects, key)
-		if err != nil {
-			return all, err
-		}
-		all = append(all, d)
-	}
-	return all, nil
-}
-
-// Clear takes a blob from the suspects: it is needed.
-func (t *Tx) Clear(d digest.Digest) (err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	t.drop(bucketSuspects, digestKey(d))
-	return t.err
-}
-
 // Needed reports whether there is a reason for a blob to stay. Of blobs in a circle,
 // which those with a subject can be, none is a reason for the others; inUse is asked
 // whether somebody reads one.

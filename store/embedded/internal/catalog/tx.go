@@ -25,6 +25,7 @@ type Tx struct {
 	writes int
 	log    []byte
 	state  *State
+	fresh  fresh
 	// changed are the roots below which something has changed: see drawChanged.
 	changed map[string]bool
 	moment  uint64 // of one that reads: see idle
@@ -103,6 +104,7 @@ func (t *Tx) Commit() (err error) {
 			_ = t.bolt.Rollback() // what has failed ends all the same
 		}
 	}()
+	t.writeSuspects()
 	t.drawChanged()
 	if s := t.state; s != nil {
 		b := codec.AppendUint(nil, s.Journal.Segment)
