@@ -16,7 +16,7 @@ func Self() ID { return Of(os.Getpid()) }
 
 // Of returns the ID of the process that has a number now.
 func Of(pid int) ID {
-	start, _ := started(pid)
+	start, _ := Started(pid)
 	return ID(fmt.Sprintf("%s/%d/%d", Boot(), pid, start))
 }
 
@@ -28,7 +28,7 @@ func (id ID) Alive() bool {
 	if n, err := fmt.Sscanf(rest, "%d/%d", &pid, &start); n != 2 || err != nil || pid <= 0 || boot != Boot() {
 		return false
 	}
-	now, alive := started(pid)
+	now, alive := Started(pid)
 	return alive && now == start
 }
 

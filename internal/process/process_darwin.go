@@ -10,8 +10,8 @@ func boot() string {
 	return id
 }
 
-// started returns when a process was started, in microseconds, and whether it is there.
-func started(pid int) (start uint64, alive bool) {
+// Started returns when a process was started, in microseconds, and whether it is there.
+func Started(pid int) (start uint64, alive bool) {
 	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 	if err != nil || int(info.Proc.P_pid) != pid {
 		return 0, false

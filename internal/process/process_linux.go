@@ -16,9 +16,9 @@ func boot() string {
 	return strings.TrimSpace(string(data))
 }
 
-// started returns when a process was started, in ticks since the boot, and whether it
+// Started returns when a process was started, in ticks since the boot, and whether it
 // is there.
-func started(pid int) (start uint64, alive bool) {
+func Started(pid int) (start uint64, alive bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, false

@@ -6,9 +6,9 @@ import "os"
 
 func boot() string { return "" }
 
-// started returns when a process was started, which is not known here, and whether
+// Started returns when a process was started, which is not known here, and whether
 // there is one of that number.
-func started(pid int) (start uint64, alive bool) {
+func Started(pid int) (start uint64, alive bool) {
 	p, err := os.FindProcess(pid)
 	if err != nil {
 		return 0, false

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/process"
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
 )
@@ -38,7 +39,7 @@ func (s *Store) Lease(ctx context.Context, l store.Lease) (store.Lease, error) {
 	kept := catalog.Lease{Lease: l}
 	if l.Process {
 		pid := os.Getpid()
-		start, _ := processStart(pid)                                // unknown: the same each time
+		start, _ := process.Started(pid)                             // unknown: the same each time
 		kept.PID, kept.Start, kept.Boot = uint64(pid), start, s.boot //nolint:gosec // not negative
 	}
 	err := s.update(ctx, func(tx *catalog.Tx) error {
@@ -81,7 +82,7 @@ func (s *Store) over(l catalog.Lease) bool {
 	if l.Boot != s.boot {
 		return true
 	}
-	start, alive := processStart(int(l.PID)) //nolint:gosec // was an int
+	start, alive := process.Started(int(l.PID)) //nolint:gosec // was an int
 	return !alive || start != l.Start
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/dhowhq/dhow/internal/durable"
+	"github.com/dhowhq/dhow/internal/process"
 	"github.com/dhowhq/dhow/internal/rootfile"
 	"github.com/dhowhq/dhow/store/embedded/internal/blobfile"
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
@@ -28,7 +29,7 @@ import (
 // A store whose database or journal is damaged or missing is opened for reading: see
 // Store.Degraded.
 func Open(ctx context.Context, dir string, opts Options) (_ *Store, err error) {
-	s := &Store{opts: opts.withDefaults(), boot: bootID(), stepBlobs: firstStepBlobs}
+	s := &Store{opts: opts.withDefaults(), boot: process.Boot(), stepBlobs: firstStepBlobs}
 	s.log = s.opts.Logger
 	defer func() {
 		if err != nil {

@@ -8,12 +8,10 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/dhowhq/dhow/internal/pathname"
 	"github.com/dhowhq/dhow/internal/strictjson"
 	"github.com/dhowhq/dhow/ref"
 )
-
-// maxPosition bounds the N of @N: no archive can have as many images.
-const maxPosition = 1 << 30
 
 // Reference says which image of which archive is meant. Its zero value is not valid.
 type Reference struct {
@@ -53,36 +51,19 @@ func parse(kind Kind, details, goos string) (Reference, error) {
 }
 
 func split(kind Kind, details, goos string) (Reference, error) {
-	drive := 0
-	if goos == "windows" && hasDrive(details) {
-		drive = len("C:")
+	p, err := pathname.Split(details, goos)
+	r := Reference{Kind: kind, Path: p.Path, Name: p.Name, position: p.Position}
+	if err != nil {
+		return r, err
 	}
-	path, name, named := strings.Cut(details[drive:], ":")
-	r := Reference{Kind: kind, Path: details[:drive] + path, Name: name}
-	if position, ok := strings.CutPrefix(name, "@"); ok {
-		n, err := strconv.ParseUint(position, 10, 64)
-		if err != nil || n >= maxPosition {
-			return r, fmt.Errorf("%s is not the position of an image: %w", strictjson.Quote(name), errdefs.ErrInvalidArgument)
-		}
-		return Reference{Kind: kind, Path: r.Path, position: int(n) + 1}, nil
-	}
-	if kind == Docker && named {
-		parsed, err := ref.Parse(name)
+	if kind == Docker && p.Named {
+		parsed, err := ref.Parse(p.Name)
 		if err != nil {
 			return r, err
 		}
 		r.Name = parsed.Tagged().String()
 	}
 	return r, nil
-}
-
-// hasDrive reports whether a path begins with a drive letter, as in C:\images.
-func hasDrive(path string) bool {
-	if len(path) < 3 || path[1] != ':' || path[2] != '\\' && path[2] != '/' {
-		return false
-	}
-	letter := path[0] | 0x20
-	return 'a' <= letter && letter <= 'z'
 }
 
 // check checks a reference, which a caller may have made up.

@@ -15,12 +15,10 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/dhowhq/dhow/internal/pathname"
 	"github.com/dhowhq/dhow/internal/strictjson"
 	"github.com/dhowhq/dhow/ref"
 )
-
-// maxPosition bounds the N of @N: index.json cannot have as many entries.
-const maxPosition = 1 << 30
 
 // Reference says which image of which layout is meant. Its zero value is not
 // valid.
@@ -43,32 +41,15 @@ func Parse(details string) (Reference, error) {
 }
 
 func parse(details, goos string) (Reference, error) {
-	drive := 0
-	if goos == "windows" && hasDrive(details) {
-		drive = len("C:")
+	p, err := pathname.Split(details, goos)
+	r := Reference{Path: p.Path, Name: p.Name, position: p.Position}
+	if err == nil {
+		err = r.check()
 	}
-	path, name, _ := strings.Cut(details[drive:], ":")
-	r := Reference{Path: details[:drive] + path, Name: name}
-	if position, ok := strings.CutPrefix(name, "@"); ok {
-		n, err := strconv.ParseUint(position, 10, 64)
-		if err != nil || n >= maxPosition {
-			return Reference{}, fmt.Errorf("oci reference %s: %s is not a position in index.json: %w", strictjson.Quote(details), strictjson.Quote(name), errdefs.ErrInvalidArgument)
-		}
-		r = Reference{Path: r.Path, position: int(n) + 1}
-	}
-	if err := r.check(); err != nil {
+	if err != nil {
 		return Reference{}, fmt.Errorf("oci reference %s: %w", strictjson.Quote(details), err)
 	}
 	return r, nil
-}
-
-// hasDrive reports whether a path begins with a drive letter, as in C:\images.
-func hasDrive(path string) bool {
-	if len(path) < 3 || path[1] != ':' || path[2] != '\\' && path[2] != '/' {
-		return false
-	}
-	letter := path[0] | 0x20
-	return 'a' <= letter && letter <= 'z'
 }
 
 // check checks a reference, which a caller may have made up.
