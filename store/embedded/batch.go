@@ -86,21 +86,16 @@ func (b *batch) adopt(w *wanted) {
 
 // forget gives up a blob that the batch had.
 func (b *batch) forget(w *wanted) error {
-	defer b.s.uses.release(w.digest)
 	last, was := b.s.pendings.leave(w.pending)
-	if !last {
-		return nil
+	var err error
+	if last && was == written {
+		err = w.ingest.Close()
 	}
-	switch was {
-	case written:
-		return w.ingest.Close()
-	case placed: // no name could move to it, so it was not to be seen
-		if b.s.failing.Load() != nil {
-			return nil // a record may know it after all, as the next Open sees; else it is swept
-		}
-		return b.s.trash([]digest.Digest{w.digest})
+	b.s.uses.release(w.digest)
+	if last && was == placed {
+		err = b.s.takeBack(w.digest)
 	}
-	return nil
+	return err
 }
 
 // drop is forget where nobody waits for the error.

@@ -25,6 +25,19 @@ func (s *Store) trash(blobs []digest.Digest) error {
 	return err
 }
 
+// takeBack removes a file that was placed, and of which no record has come to know. Somebody
+// else may have written the same meanwhile, or be about to.
+func (s *Store) takeBack(d digest.Digest) error {
+	if s.failing.Load() != nil {
+		return nil // a record may know it after all, as the next Open sees; else it is swept
+	}
+	gone, err := s.sweepFile(context.Background(), d)
+	if !gone {
+		s.left.Store(true)
+	}
+	return err
+}
+
 // takeLeft has all files be looked at if trash has left some. Who calls it holds up
 // collections.
 func (s *Store) takeLeft() {
