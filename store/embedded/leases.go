@@ -54,7 +54,9 @@ func (s *Store) Lease(ctx context.Context, l store.Lease) (store.Lease, error) {
 				return err
 			}
 		}
-		kept.Number = tx.NextLease()
+		if kept.Number, err = tx.NextLease(); err != nil {
+			return err
+		}
 		return tx.Do(catalog.PutLease{Lease: kept})
 	})
 	if err != nil {
@@ -139,7 +141,11 @@ func hold(tx *catalog.Tx, l catalog.Lease, blobs []digest.Digest) error {
 		}
 	}
 	for part := range slices.Chunk(fresh, holdPart) {
-		if err := tx.Do(catalog.Hold{Number: l.Number, Part: tx.NextHold(l.Number), Digests: part}); err != nil {
+		next, err := tx.NextHold(l.Number)
+		if err != nil {
+			return err
+		}
+		if err := tx.Do(catalog.Hold{Number: l.Number, Part: next, Digests: part}); err != nil {
 			return err
 		}
 	}

@@ -95,11 +95,13 @@ func (p *publication) blob(tx *catalog.Tx, w *wanted, now time.Time) error {
 	case !there && stage != visible:
 		put := catalog.PutBlob{Digest: w.digest, Created: now, Size: w.size, Facts: w.pending.facts}
 		if data, small := w.ingest.Bytes(); small {
-			put.Bytes, put.Number = data, tx.NextBytes()
-		} else {
-			if err := tx.SetVerified(w.digest, p.b.s.epoch.Load()); err != nil {
+			n, err := tx.NextBytes()
+			if err != nil {
 				return err
 			}
+			put.Bytes, put.Number = data, n
+		} else if err := tx.SetVerified(w.digest, p.b.s.epoch.Load()); err != nil {
+			return err
 		}
 		if err := tx.Do(put); err != nil {
 			return err

@@ -83,14 +83,22 @@ var errUnknown = fmt.Errorf("no record knows its file: %w", errdefs.ErrNotFound)
 func (c *checker) recover(ctx context.Context, tx *catalog.Tx, d digest.Digest, size int64) error {
 	now := c.s.now()
 	if c.recovered.ID == "" {
-		c.recovered = catalog.Lease{Number: tx.NextLease(), Lease: store.Lease{
+		number, err := tx.NextLease()
+		if err != nil {
+			return err
+		}
+		c.recovered = catalog.Lease{Number: number, Lease: store.Lease{
 			ID: "recovered " + now.Format(time.RFC3339Nano), Created: now, Until: now.Add(recoveredFor),
 		}}
 		if err := tx.Apply(catalog.PutLease{Lease: c.recovered}); err != nil {
 			return err
 		}
 	}
-	hold := catalog.Hold{Number: c.recovered.Number, Part: tx.NextHold(c.recovered.Number), Digests: []digest.Digest{d}}
+	part, err := tx.NextHold(c.recovered.Number)
+	if err != nil {
+		return err
+	}
+	hold := catalog.Hold{Number: c.recovered.Number, Part: part, Digests: []digest.Digest{d}}
 	if err := tx.Apply(hold); err != nil {
 		return err
 	}

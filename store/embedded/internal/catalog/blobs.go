@@ -57,7 +57,7 @@ func (t *Tx) putBytes(number uint64, data []byte) {
 }
 
 // NextBytes returns the number for the bytes of the next blob.
-func (t *Tx) NextBytes() uint64 { return t.in(bucketBytes).Sequence() + 1 }
+func (t *Tx) NextBytes() (n uint64, err error) { return t.next(bucketBytes) }
 
 // blobCost is about how many bytes of the journal are of use for a blob.
 func (t *Tx) blobCost(key []byte, b Blob) int {

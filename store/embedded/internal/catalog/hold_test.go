@@ -23,7 +23,10 @@ func TestNextHold(t *testing.T) {
 				return tx.Do(catalog.PutLease{Lease: catalog.Lease{Lease: store.Lease{ID: fmt.Sprint(number)}, Number: number}})
 			}
 			hold := func(tx *catalog.Tx, number uint64, want int) error {
-				part := tx.NextHold(number)
+				part, err := tx.NextHold(number)
+				if err != nil {
+					return err
+				}
 				if part != uint64(want) {
 					t.Errorf("lease %d: part %d; want %d", number, part, want)
 				}

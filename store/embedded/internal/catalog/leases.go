@@ -65,7 +65,8 @@ func (c Hold) apply(t *Tx) {
 // NextHold returns the Part for the next Hold of a lease: one that is free. It looks keys up
 // and does not go back through them from the last one: bbolt loses its way there, and may
 // not return at all, where the same transaction has emptied pages.
-func (t *Tx) NextHold(number uint64) uint64 {
+func (t *Tx) NextHold(number uint64) (part uint64, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
 	taken := func(part uint64) bool { return t.has(bucketHolds, join(numberKey(number), numberKey(part))) }
 	last, free := uint64(0), uint64(1)
 	for taken(free) {
@@ -78,11 +79,17 @@ func (t *Tx) NextHold(number uint64) uint64 {
 			free = middle
 		}
 	}
-	return free
+	return free, nil
 }
 
 // NextLease returns the number for the next lease.
-func (t *Tx) NextLease() uint64 { return t.in(bucketLeases).Sequence() + 1 }
+func (t *Tx) NextLease() (n uint64, err error) { return t.next(bucketLeases) }
+
+// next returns the number after the last one of a bucket's.
+func (t *Tx) next(b bucket) (n uint64, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	return t.in(b).Sequence() + 1, nil
+}
 
 // Lease returns a lease, or ErrNotFound.
 func (t *Tx) Lease(id string) (l Lease, err error) {
