@@ -97,13 +97,20 @@ func (t *Tx) Writes() int { return t.writes }
 
 // Commit makes what was written durable, and visible.
 func (t *Tx) Commit() (err error) {
-	defer t.db.recovered(&err, debug.SetPanicOnFault(true))
 	defer t.end()
-	defer func() {
-		if err != nil {
-			_ = t.bolt.Rollback() // what has failed ends all the same
-		}
-	}()
+	if err = t.complete(); err == nil {
+		err = t.commit()
+	}
+	if err != nil {
+		t.rollback() // what has failed ends all the same
+	}
+	return err
+}
+
+// complete writes what follows from all that was written. A page that is damaged fails this
+// transaction and no other: nobody holds a lock of the library yet but that of who writes.
+func (t *Tx) complete() (err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
 	t.writeSuspects()
 	t.drawChanged()
 	if s := t.state; s != nil {
@@ -115,9 +122,11 @@ func (t *Tx) Commit() (err error) {
 		b = codec.AppendString(b, s.Boot)
 		t.seal(bucketMeta, []byte(stateKey), codec.AppendBool(codec.AppendBool(b, s.Clean), s.Sweep))
 	}
-	if t.err != nil {
-		return t.err
-	}
+	return t.err
+}
+
+func (t *Tx) commit() (err error) {
+	defer t.db.recovered(&err, debug.SetPanicOnFault(true))
 	return t.bolt.Commit()
 }
 
