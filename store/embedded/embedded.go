@@ -95,7 +95,8 @@ type Store struct {
 
 	collecting sync.Mutex     // one collection at a time
 	background sync.WaitGroup // what collections have left behind
-	stepBlobs  int            // that the next step lets go at most
+	stepBlobs  int            // that the next step lets go at most, and of what leases held
+	leasesSeen leasesSeen     // by the collection that goes on
 	compaction *compaction
 	left       atomic.Bool   // Trash has failed, so that there may be files that no record knows
 	sweep      bool          // files may be there that no record knows

@@ -3,16 +3,14 @@ package embedded
 import (
 	"testing"
 	"time"
-
-	"github.com/dhowhq/dhow/store"
 )
 
 func TestNextStepTakesAsLongAsItMay(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		allowed, gone int
-		took          time.Duration
-		want          int
+		allowed, did int
+		took         time.Duration
+		want         int
 	}{
 		"as long as it may":                  {200, 200, stepAim, 200},
 		"too long":                           {200, 200, 2 * stepAim, 100},
@@ -26,7 +24,7 @@ func TestNextStepTakesAsLongAsItMay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := nextStep(tc.allowed, store.Collected{Blobs: tc.gone, Longest: tc.took}); got != tc.want {
+			if got := nextStep(tc.allowed, tc.did, tc.took); got != tc.want {
 				t.Errorf("nextStep: %d, want %d", got, tc.want)
 			}
 		})

@@ -126,7 +126,7 @@ func (s *Store) Hold(ctx context.Context, id string, blobs ...digest.Digest) err
 }
 
 // holdPart is how many blobs are let go of together.
-const holdPart = 500
+const holdPart = 64
 
 // hold has a lease hold what it does not hold already.
 func hold(tx *catalog.Tx, l catalog.Lease, blobs []digest.Digest) error {

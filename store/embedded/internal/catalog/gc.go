@@ -13,7 +13,7 @@ const searched = 10_000
 
 // Needed reports whether there is a reason for a blob to stay. Of blobs in a circle,
 // which those with a subject can be, none is a reason for the others; inUse is asked
-// whether somebody reads one.
+// whether somebody reads one, which is a reason for as long as that.
 func (t *Tx) Needed(d digest.Digest, inUse func(digest.Digest) bool) (needed bool, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
 	key := digestKey(d)

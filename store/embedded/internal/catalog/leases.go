@@ -114,6 +114,25 @@ func (t *Tx) Leases() (all []Lease, err error) {
 	return all, err
 }
 
+// LeasesAfter returns leases in the order of their IDs, from the one after the given one on,
+// limit of them at most; empty: from the first.
+func (t *Tx) LeasesAfter(after string, limit int) (all []Lease, err error) {
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	c := t.in(bucketLeases).Cursor()
+	id, value := c.Seek([]byte(after))
+	if string(id) == after {
+		id, value = c.Next()
+	}
+	for ; id != nil && len(all) < limit; id, value = c.Next() {
+		l, err := decodeLease(id, value)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
 // Held returns what a lease holds, in order.
 func (t *Tx) Held(number uint64) (all []digest.Digest, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
