@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/dhowhq/dhow/internal/testarchive"
 	"github.com/dhowhq/dhow/service"
 )
 
@@ -24,8 +25,10 @@ func importClock() time.Time { return time.Date(2024, 5, 6, 7, 8, 9, 0, time.Fix
 // rootFS is an archive with names that nobody should unpack: here they are data.
 func rootFS(tb testing.TB) []byte {
 	tb.Helper()
-	return pack(tb, member{name: "bin/sh", data: "#!"}, member{name: "../../etc/passwd", data: "x"}, member{name: "/abs", kind: '2', link: "/etc"},
-		member{name: "dev/null", kind: '3'}, member{name: strings.Repeat("long/", 100), kind: '5'})
+	return testarchive.Archive{
+		{Name: "bin/sh", Data: "#!"}, {Name: "../../etc/passwd", Data: "x"}, {Name: "/abs", Kind: '2', Link: "/etc"},
+		{Name: "dev/null", Kind: '3'}, {Name: strings.Repeat("long/", 100), Kind: '5'},
+	}.Pack(tb)
 }
 
 // TestImport checks what is made of an archive.
@@ -38,12 +41,12 @@ func TestImport(t *testing.T) {
 		same      bool // the layer is what was given
 	}{
 		"plain":                   {plain, ocispec.MediaTypeImageLayerGzip, false},
-		"gzip":                    {gzipped(t, plain), ocispec.MediaTypeImageLayerGzip, true},
-		"gzip of two members":     {append(gzipped(t, plain[:700]), gzipped(t, plain[700:])...), ocispec.MediaTypeImageLayerGzip, true},
-		"zstd":                    {zstded(t, plain), ocispec.MediaTypeImageLayerZstd, true},
-		"xz":                      {xzed(t, plain), ocispec.MediaTypeImageLayerGzip, false},
+		"gzip":                    {testarchive.Gzip(t, plain), ocispec.MediaTypeImageLayerGzip, true},
+		"gzip of two members":     {append(testarchive.Gzip(t, plain[:700]), testarchive.Gzip(t, plain[700:])...), ocispec.MediaTypeImageLayerGzip, true},
+		"zstd":                    {testarchive.Zstd(t, plain), ocispec.MediaTypeImageLayerZstd, true},
+		"xz":                      {testarchive.Xz(t, plain), ocispec.MediaTypeImageLayerGzip, false},
 		"bytes behind the end":    {append(bytes.Clone(plain), make([]byte, 10240)...), ocispec.MediaTypeImageLayerGzip, false},
-		"an archive with nothing": {pack(t), ocispec.MediaTypeImageLayerGzip, false},
+		"an archive with nothing": {testarchive.Archive{}.Pack(t), ocispec.MediaTypeImageLayerGzip, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,7 +118,7 @@ func TestImportNames(t *testing.T) {
 	if err != nil || !done.Dangling || done.Before.Target.Digest != old.Digest || done.Name != "docker.io/library/app:1" {
 		t.Errorf("Import: %+v, %v", done, err)
 	}
-	nameless, err := f.Import(t.Context(), bytes.NewReader(gzipped(t, rootFS(t))), service.ImportOptions{})
+	nameless, err := f.Import(t.Context(), bytes.NewReader(testarchive.Gzip(t, rootFS(t))), service.ImportOptions{})
 	if err != nil || nameless.Name != "" {
 		t.Errorf("Import: %+v, %v", nameless, err)
 	}
@@ -131,7 +134,7 @@ func TestImportNames(t *testing.T) {
 func TestImportBroken(t *testing.T) {
 	t.Parallel()
 	plain, boom := rootFS(t), errors.New("boom")
-	packed := gzipped(t, plain)
+	packed := testarchive.Gzip(t, plain)
 	badPlatform := ocispec.Platform{OS: "linux"}
 	for name, tc := range map[string]struct {
 		r    io.Reader
@@ -145,10 +148,10 @@ func TestImportBroken(t *testing.T) {
 		"cut off":            {bytes.NewReader(plain[:514]), service.ImportOptions{}, errdefs.IsInvalidArgument, "cut off"},
 		"gzip, cut off":      {bytes.NewReader(packed[:len(packed)-4]), service.ImportOptions{}, errdefs.IsInvalidArgument, "cut off"},
 		"gzip, then garbage": {io.MultiReader(bytes.NewReader(packed), strings.NewReader(strings.Repeat("garbage", 2))), service.ImportOptions{}, errdefs.IsInvalidArgument, "gzip"},
-		"gzip of no archive": {bytes.NewReader(gzipped(t, make([]byte, 100))), service.ImportOptions{}, errdefs.IsInvalidArgument, "no tar archive"},
+		"gzip of no archive": {bytes.NewReader(testarchive.Gzip(t, make([]byte, 100))), service.ImportOptions{}, errdefs.IsInvalidArgument, "no tar archive"},
 		"xz":                 {strings.NewReader("\xfd7zXZ\x00..."), service.ImportOptions{}, errdefs.IsInvalidArgument, "xz"},
 		"too large":          {bytes.NewReader(plain), service.ImportOptions{MaxSize: 1000}, errdefs.IsResourceExhausted, "more than 1000 bytes"},
-		"gzip of what is":    {bytes.NewReader(gzipped(t, make([]byte, 1<<20))), service.ImportOptions{MaxSize: 1 << 16}, errdefs.IsResourceExhausted, "more than"},
+		"gzip of what is":    {bytes.NewReader(testarchive.Gzip(t, make([]byte, 1<<20))), service.ImportOptions{MaxSize: 1 << 16}, errdefs.IsResourceExhausted, "more than"},
 		"the stream fails":   {io.MultiReader(bytes.NewReader(plain[:1000]), iotest.ErrReader(boom)), service.ImportOptions{}, func(err error) bool { return errors.Is(err, boom) }, ""},
 		"a digest":           {bytes.NewReader(plain), service.ImportOptions{Name: "app@" + digest.FromString("x").String()}, errdefs.IsInvalidArgument, "cannot import digest reference"},
 		"no name":            {bytes.NewReader(plain), service.ImportOptions{Name: "UPPER"}, errdefs.IsInvalidArgument, ""},

@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/dhowhq/dhow/internal/testarchive"
 	"github.com/dhowhq/dhow/service"
 	"github.com/dhowhq/dhow/store"
 )
@@ -23,23 +24,22 @@ import (
 // compressed or not, and can be had.
 func TestLoadAges(t *testing.T) {
 	t.Parallel()
-	o := newOld(t, "old")
-	links := o.docker110(t, "app:1")
-	links = append(change(t, links, lot(1)+"/layer.tar", func(m *member) {
-		m.kind, m.link, m.data = tar.TypeSymlink, "../"+lot(7)+"/layer.tar", ""
-	}), member{name: lot(7) + "/layer.tar", data: o.layers[1]})
-	plain := pack(t, o.docker110(t, "app:1")...)
+	o := testarchive.NewImage(t, "old")
+	docker := o.Docker110(t, "app:1")
+	links := docker.Link(t, testarchive.LayerID(1)+"/layer.tar", tar.TypeSymlink, "../"+testarchive.LayerID(7)+"/layer.tar").
+		With(testarchive.Member{Name: testarchive.LayerID(7) + "/layer.tar", Data: o.Layers[1]})
+	plain := docker.Pack(t)
 	for name, tc := range map[string]struct {
 		data []byte
 		id   digest.Digest // of the config; empty where that is made
 	}{
-		"Docker before 1.10":             {pack(t, o.docker19(t, "app", "1")...), ""},
-		"Docker 1.10 to 24":              {plain, o.id},
-		"a layer as a link":              {pack(t, links...), o.id},
-		"without repositories, and gzip": {gzipped(t, plain), o.id},
-		"zstd":                           {zstded(t, plain), o.id},
-		"bzip2":                          {bzip2ed(t, plain), o.id},
-		"xz":                             {xzed(t, plain), o.id},
+		"Docker before 1.10":             {docker19(o).Pack(t), ""},
+		"Docker 1.10 to 24":              {plain, o.ID()},
+		"a layer as a link":              {links.Pack(t), o.ID()},
+		"without repositories, and gzip": {testarchive.Gzip(t, docker.Without("repositories").Pack(t)), o.ID()},
+		"zstd":                           {testarchive.Zstd(t, plain), o.ID()},
+		"bzip2":                          {bzip2ed(t, plain), o.ID()},
+		"xz":                             {testarchive.Xz(t, plain), o.ID()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -56,7 +56,7 @@ func TestLoadAges(t *testing.T) {
 			if tc.id != "" && img.Instance.Config != tc.id {
 				t.Errorf("the config is %s, not %s", img.Instance.Config, tc.id)
 			}
-			for _, d := range o.diffIDs {
+			for _, d := range o.DiffIDs {
 				if !f.has(t, d) {
 					t.Errorf("layer %s is not there", d)
 				}
@@ -164,23 +164,24 @@ func TestLoadBroken(t *testing.T) {
 	f.put(t, other, "app:2")
 	data, _ := f.save(t, service.SaveOptions{}, "app")
 	layer := f.children(t, other)[1].Digest
-	layout := unpack(t, data)
-	o := newOld(t, "old")
-	docker := o.docker110(t, "app:1")
-	item := oldItem{o.id.Encoded() + ".json", []string{"app:1"}, []string{lot(0) + "/layer.tar", lot(1) + "/layer.tar"}}
+	layout, _ := testarchive.Unpack(t, data)
+	o := testarchive.NewImage(t, "old")
+	docker := o.Docker110(t, "app:1")
+	item := testarchive.Item{
+		Config: o.ID().Encoded() + ".json", RepoTags: []string{"app:1"},
+		Layers: []string{testarchive.LayerID(0) + "/layer.tar", testarchive.LayerID(1) + "/layer.tar"},
+	}
 	manifest := func(text string) []byte {
-		return pack(t, change(t, docker, "manifest.json", func(m *member) { m.data = text })...)
+		return docker.Set(t, "manifest.json", text).Pack(t)
 	}
 	link := func(target string) []byte {
-		return pack(t, change(t, docker, lot(1)+"/layer.tar", func(m *member) { m.kind, m.link, m.data = tar.TypeSymlink, target, "" })...)
+		return docker.Link(t, testarchive.LayerID(1)+"/layer.tar", tar.TypeSymlink, target).Pack(t)
 	}
 	blob := "blobs/sha256/" + layer.Encoded()
 	cut := item
 	cut.Layers = cut.Layers[:1]
 	gone := item
 	gone.Layers = []string{"none", "none"}
-	twice := []oldItem{item, item}
-	twice[1].Layers = item.Layers
 	for name, tc := range map[string]struct {
 		data []byte
 		kind func(error) bool
@@ -188,30 +189,30 @@ func TestLoadBroken(t *testing.T) {
 	}{
 		"no archive":                       {[]byte(strings.Repeat("garbage ", 200)), errdefs.IsInvalidArgument, ""},
 		"nothing":                          {nil, errdefs.IsInvalidArgument, "empty"},
-		"an archive of nothing":            {pack(t), errdefs.IsInvalidArgument, ""},
+		"an archive of nothing":            {testarchive.Archive{}.Pack(t), errdefs.IsInvalidArgument, ""},
 		"cut off":                          {data[:len(data)*2/3], errdefs.IsInvalidArgument, ""},
 		"compressed with xz":               {[]byte("\xfd7zXZ\x00..."), errdefs.IsInvalidArgument, "xz"},
-		"compressed and cut off":           {gzipped(t, data)[:2000], errdefs.IsInvalidArgument, "cut off"},
-		"the last blob is damaged":         {pack(t, change(t, layout, blob, func(m *member) { m.data = "x" + m.data[1:] })...), errdefs.IsDataLoss, layer.String()},
-		"the last blob is shorter":         {pack(t, change(t, layout, blob, func(m *member) { m.data = m.data[1:] })...), errdefs.IsDataLoss, layer.String()},
-		"a layer is not there":             {pack(t, leave(layout, blob)...), errdefs.IsInvalidArgument, ""},
+		"compressed and cut off":           {testarchive.Gzip(t, data)[:2000], errdefs.IsInvalidArgument, "cut off"},
+		"the last blob is damaged":         {layout.Edit(t, blob, func(m *testarchive.Member) { m.Data = "x" + m.Data[1:] }).Pack(t), errdefs.IsDataLoss, layer.String()},
+		"the last blob is shorter":         {layout.Edit(t, blob, func(m *testarchive.Member) { m.Data = m.Data[1:] }).Pack(t), errdefs.IsDataLoss, layer.String()},
+		"a layer is not there":             {layout.Without(blob).Pack(t), errdefs.IsInvalidArgument, ""},
 		"B66 a layer linked out":           {link("../../../etc/passwd"), errdefs.IsInvalidArgument, "layer.tar"},
 		"B66 a layer linked to itself":     {link("layer.tar"), errdefs.IsInvalidArgument, "layer.tar"},
 		"B66 a layer linked to nothing":    {link("../none/layer.tar"), errdefs.IsInvalidArgument, "layer.tar"},
-		"B67 no manifest.json":             {pack(t, leave(docker, "manifest.json")[len(docker)-2]), errdefs.IsInvalidArgument, ""},
-		"B67 manifest.json twice":          {pack(t, append(docker, member{name: "manifest.json", data: "[]"})...), errdefs.IsInvalidArgument, "manifest.json"},
+		"B67 no manifest.json":             {testarchive.Archive{{Name: item.Config, Data: o.Config}}.Pack(t), errdefs.IsInvalidArgument, ""},
+		"B67 manifest.json twice":          {docker.With(testarchive.Member{Name: "manifest.json", Data: "[]"}).Pack(t), errdefs.IsInvalidArgument, "manifest.json"},
 		"B67 manifest.json without images": {manifest("[]"), errdefs.IsInvalidArgument, "no images"},
 		"B67 manifest.json is null":        {manifest("null"), errdefs.IsInvalidArgument, "null"},
-		"B67 a layer that is not there":    {manifest(toJSON(t, []oldItem{gone})), errdefs.IsInvalidArgument, `"none"`},
-		"B67 fewer layers than the config": {manifest(toJSON(t, []oldItem{cut})), errdefs.IsInvalidArgument, "layers"},
+		"B67 a layer that is not there":    {manifest(testarchive.JSON(t, []testarchive.Item{gone})), errdefs.IsInvalidArgument, `"none"`},
+		"B67 fewer layers than the config": {manifest(testarchive.JSON(t, []testarchive.Item{cut})), errdefs.IsInvalidArgument, "layers"},
 		"B68 the two do not agree": {
-			pack(t, append(leave(layout, "manifest.json"), docker...)...), errdefs.IsInvalidArgument, "",
+			layout.Without("manifest.json").With(docker...).Pack(t), errdefs.IsInvalidArgument, "",
 		},
 		"B69 repositories is no JSON": {
-			pack(t, change(t, o.docker19(t, "app", "1"), "repositories", func(m *member) { m.data = "{" })...), errdefs.IsInvalidArgument, "repositories",
+			docker19(o).Set(t, "repositories", "{").Pack(t), errdefs.IsInvalidArgument, "repositories",
 		},
 		"B69 a bad name in repositories": {
-			pack(t, change(t, o.docker19(t, "app", "1"), "repositories", func(m *member) { m.data = `{"../x":{"1":"` + lot(1) + `"}}` })...), errdefs.IsInvalidArgument, "../x",
+			docker19(o).Set(t, "repositories", `{"../x":{"1":"`+testarchive.LayerID(1)+`"}}`).Pack(t), errdefs.IsInvalidArgument, "../x",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

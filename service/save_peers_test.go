@@ -22,6 +22,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/dhowhq/dhow/internal/testarchive"
 	"github.com/dhowhq/dhow/service"
 )
 
@@ -52,13 +53,14 @@ func TestSavedForCrane(t *testing.T) {
 		t.Error("as Docker's form:", err)
 	}
 	dir := t.TempDir()
-	for _, m := range unpack(t, data) {
-		if m.kind == tar.TypeReg {
-			path := filepath.Join(dir, filepath.FromSlash(m.name))
+	members, _ := testarchive.Unpack(t, data)
+	for _, m := range members {
+		if m.Kind == tar.TypeReg {
+			path := filepath.Join(dir, filepath.FromSlash(m.Name))
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(path, []byte(m.data), 0o644); err != nil {
+			if err := os.WriteFile(path, []byte(m.Data), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -2,7 +2,6 @@ package blackbox_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/dhowhq/dhow/internal/testarchive"
 	"github.com/dhowhq/dhow/internal/testimage"
 )
 
@@ -85,15 +85,7 @@ func TestArchiveRoundTrip(t *testing.T) {
 // pack compresses a file.
 func pack(t *testing.T, from, to string) {
 	t.Helper()
-	var buf bytes.Buffer
-	w := gzip.NewWriter(&buf)
-	if _, err := w.Write(contentOf(t, from)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(to, buf.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(to, testarchive.Gzip(t, contentOf(t, from)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

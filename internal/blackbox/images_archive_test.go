@@ -2,13 +2,14 @@ package blackbox_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/dhowhq/dhow/internal/testarchive"
 )
 
 // with runs the binary on the store with that on its standard input.
@@ -40,18 +41,10 @@ func TestSaveAndLoad(t *testing.T) {
 	if got := d.must(t, "save", "-q", "app:1", "example.com/app"); got != string(saved) {
 		t.Errorf("standard output has %d bytes, the file %d: they differ", len(got), len(saved))
 	}
-	var compressed bytes.Buffer
-	z := gzip.NewWriter(&compressed)
-	if _, err := z.Write(saved); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
 	for what, load := range map[string]func(o *desk) outcome{
 		"a file":     func(o *desk) outcome { return o.dhow(t, "load", "-q", "-i", file) },
 		"a pipe":     func(o *desk) outcome { return o.with(t, saved, "load", "-q") },
-		"compressed": func(o *desk) outcome { return o.with(t, compressed.Bytes(), "load", "-q", "-i", "-") },
+		"compressed": func(o *desk) outcome { return o.with(t, testarchive.Gzip(t, saved), "load", "-q", "-i", "-") },
 	} {
 		o := d.beside(t)
 		wantOutcome(t, what, load(o), 0, []string{"Loaded image: app:1\nLoaded image: example.com/app:2\n"}, nil)

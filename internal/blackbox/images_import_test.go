@@ -1,30 +1,20 @@
 package blackbox_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/dhowhq/dhow/internal/testarchive"
 )
 
 // rootFS is a file system with one file, as a tar archive.
 func rootFS(t *testing.T, content string) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	if err := w.WriteHeader(&tar.Header{Name: "file", Mode: 0o644, Size: int64(len(content))}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write([]byte(content)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return testarchive.Archive{{Name: "file", Data: content}}.Pack(t)
 }
 
 // A file system becomes an image with the changes, from a file and from standard input.

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/testarchive"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
 	"github.com/dhowhq/dhow/transport/transporttest"
@@ -52,10 +53,10 @@ func TestWhatIsThere(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
-	tarred := pack(t, member{name: "a", data: "old"})
+	tarred := testarchive.Archive{{Name: "a", Data: "old"}}.Pack(t)
 	writeFile(t, path("empty"), nil)
 	writeFile(t, path("tar"), tarred)
-	writeFile(t, path("gz"), gzipped(t, []byte("old")))
+	writeFile(t, path("gz"), testarchive.Gzip(t, []byte("old")))
 	writeFile(t, path("notes.txt"), []byte(strings.Repeat("important ", 100)))
 	writeFile(t, path("short"), []byte("x"))
 	if err := os.Symlink("tar", path("link")); err != nil {
@@ -265,7 +266,7 @@ func TestCommitAgain(t *testing.T) {
 		t.Errorf("%d blobs, want 6", len(blobsOf(headers)))
 	}
 
-	writeFile(t, path, pack(t, member{name: "a"}))
+	writeFile(t, path, testarchive.Archive{{Name: "a"}}.Pack(t))
 	if _, err := d.Commit(t.Context(), []transport.Naming{{Desc: two, Name: "three"}}); !errdefs.IsFailedPrecondition(err) {
 		t.Errorf("Commit after the file was overwritten: %v", err)
 	}

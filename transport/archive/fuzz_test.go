@@ -9,29 +9,27 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/ocilayout"
+	"github.com/dhowhq/dhow/internal/testarchive"
 	"github.com/dhowhq/dhow/transport"
 )
 
 // FuzzReader reads archives whose files hold anything: of each age, or of several at once.
 func FuzzReader(f *testing.F) {
-	s := newSaved(f, "one")
-	of := func(members []member, name string) []byte {
-		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
-		return []byte(members[i].data)
-	}
-	old, recent, oldest := docker110(f, s, "busybox:1"), docker25(f, s, "busybox:1"), docker16(f, s)
-	f.Add(of(old, "manifest.json"), []byte(nil), []byte(nil), []byte(nil), []byte(s.config), []byte(s.layers[0]))
-	f.Add(of(recent, "manifest.json"), of(recent, "index.json"), []byte(nil), []byte(s.manifest(f)), []byte(s.config), []byte(s.layers[0]))
-	f.Add([]byte(nil), of(recent, "index.json"), []byte(nil), []byte(s.manifest(f)), []byte(s.config), []byte(s.layers[0]))
-	f.Add([]byte(nil), []byte(nil), of(oldest, "repositories"), of(oldest, lot(0)+"/json"), []byte(nil), []byte(s.layers[0]))
+	s := testarchive.NewImage(f, "one")
+	of := func(members testarchive.Archive, name string) []byte { return []byte(members.Data(f, name)) }
+	old, recent, oldest := s.Docker110(f, "busybox:1"), docker25(f, s, "busybox:1"), docker19(s)
+	f.Add(of(old, "manifest.json"), []byte(nil), []byte(nil), []byte(nil), []byte(s.Config), []byte(s.Layers[0]))
+	f.Add(of(recent, "manifest.json"), of(recent, "index.json"), []byte(nil), []byte(manifestOf(f, s)), []byte(s.Config), []byte(s.Layers[0]))
+	f.Add([]byte(nil), of(recent, "index.json"), []byte(nil), []byte(manifestOf(f, s)), []byte(s.Config), []byte(s.Layers[0]))
+	f.Add([]byte(nil), []byte(nil), of(oldest, "repositories"), of(oldest, testarchive.LayerID(0)+"/json"), []byte(nil), []byte(s.Layers[0]))
 	f.Add([]byte(`[{"Config":"config","RepoTags":["a","b:1"],"Layers":["layer"]},{"Config":"config"}]`), []byte(nil), []byte(nil), []byte(nil),
 		[]byte(`{"rootfs":{"diff_ids":["`+digest.FromString("layer").String()+`"]}}`), []byte("layer"))
-	f.Add([]byte(`[{"Config":"layer","Layers":["../x","link"],"RepoTags":["\u0000"]}]`), []byte(`{"manifests":[{}]}`), []byte(`{"a":{"b":"c"}}`), []byte("null"), gzipped(f, nil), gzipped(f, []byte("x")))
+	f.Add([]byte(`[{"Config":"layer","Layers":["../x","link"],"RepoTags":["\u0000"]}]`), []byte(`{"manifests":[{}]}`), []byte(`{"a":{"b":"c"}}`), []byte("null"), testarchive.Gzip(f, nil), testarchive.Gzip(f, []byte("x")))
 	f.Fuzz(func(t *testing.T, manifest, index, repositories, document, config, layer []byte) {
-		members := []member{
-			{name: "config", data: string(config)}, {name: "layer", data: string(layer)}, {name: "link", kind: '2', link: "layer"},
-			{name: digest.FromBytes(config).Encoded() + ".json", data: string(config)},
-			{name: lot(0) + "/json", data: string(document)}, {name: lot(0) + "/layer.tar", data: string(layer)}, {name: lot(1) + "/layer.tar", data: string(layer)},
+		members := testarchive.Archive{
+			{Name: "config", Data: string(config)}, {Name: "layer", Data: string(layer)}, {Name: "link", Kind: '2', Link: "layer"},
+			{Name: digest.FromBytes(config).Encoded() + ".json", Data: string(config)},
+			{Name: testarchive.LayerID(0) + "/json", Data: string(document)}, {Name: testarchive.LayerID(0) + "/layer.tar", Data: string(layer)}, {Name: testarchive.LayerID(1) + "/layer.tar", Data: string(layer)},
 		}
 		for _, blob := range [][]byte{document, config, layer} {
 			if m := blobMember(string(blob)); !slices.Contains(members, m) {
@@ -40,13 +38,13 @@ func FuzzReader(f *testing.F) {
 		}
 		for name, data := range map[string][]byte{"manifest.json": manifest, "index.json": index, "repositories": repositories} {
 			if len(data) > 0 {
-				members = append(members, member{name: name, data: string(data)})
+				members = append(members, testarchive.Member{Name: name, Data: string(data)})
 			}
 		}
 		if len(index) > 0 {
-			members = append(members, member{name: "oci-layout", data: ocilayout.Marker})
+			members = append(members, testarchive.Member{Name: "oci-layout", Data: ocilayout.Marker})
 		}
-		data := pack(t, members...)
+		data := members.Pack(t)
 		first := rootsOf(t, data)
 		if again := rootsOf(t, data); !slices.Equal(first, again) {
 			t.Errorf("read twice, the roots are %s and %s", first, again)

@@ -3,115 +3,32 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/testarchive"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
 	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
-// member is one entry of an archive that a test makes: a file, or with a kind something else.
-type member struct {
-	name string
-	data string
-	kind byte
-	link string
-}
-
-// pack returns a tar archive of members.
-func pack(tb testing.TB, members ...member) []byte {
-	tb.Helper()
-	var buf bytes.Buffer
-	w := tar.NewWriter(&buf)
-	for _, m := range members {
-		hdr := tar.Header{Name: m.name, Typeflag: cmp.Or(m.kind, tar.TypeReg), Linkname: m.link, Mode: 0o644}
-		if hdr.Typeflag == tar.TypeReg {
-			hdr.Size = int64(len(m.data))
-		}
-		if err := w.WriteHeader(&hdr); err != nil {
-			tb.Fatal(err)
-		}
-		if _, err := io.WriteString(w, m.data); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		tb.Fatal(err)
-	}
-	return buf.Bytes()
-}
-
 // unpackAll returns the headers of an archive in order, and the contents of its files.
 func unpackAll(tb testing.TB, data []byte) (headers []*tar.Header, contents map[string]string) {
 	tb.Helper()
+	members, headers := testarchive.Unpack(tb, data)
 	contents = map[string]string{}
-	r := tar.NewReader(bytes.NewReader(data))
-	for {
-		hdr, err := r.Next()
-		if err == io.EOF { //nolint:errorlint // archive/tar returns it as it is
-			return headers, contents
-		}
-		if err != nil {
-			tb.Fatal(err)
-		}
-		content, err := io.ReadAll(r)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		headers = append(headers, hdr)
-		contents[hdr.Name] = string(content)
+	for _, m := range members {
+		contents[m.Name] = m.Data
 	}
-}
-
-func gzipped(tb testing.TB, data []byte) []byte {
-	tb.Helper()
-	var buf bytes.Buffer
-	return compressed(tb, &buf, gzip.NewWriter(&buf), data)
-}
-
-func zstded(tb testing.TB, data []byte) []byte {
-	tb.Helper()
-	var buf bytes.Buffer
-	w, err := zstd.NewWriter(&buf)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return compressed(tb, &buf, w, data)
-}
-
-func compressed(tb testing.TB, buf *bytes.Buffer, w io.WriteCloser, data []byte) []byte {
-	tb.Helper()
-	if _, err := w.Write(data); err != nil {
-		tb.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		tb.Fatal(err)
-	}
-	return buf.Bytes()
-}
-
-// marshal returns JSON.
-func marshal(tb testing.TB, v any) string {
-	tb.Helper()
-	data, err := json.Marshal(v)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return string(data)
+	return headers, contents
 }
 
 func linux(arch string) ocispec.Platform { return ocispec.Platform{OS: "linux", Architecture: arch} }

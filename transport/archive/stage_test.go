@@ -16,16 +16,20 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/dhowhq/dhow/internal/testarchive"
 	"github.com/dhowhq/dhow/transport/transporttest"
 )
 
 // TestHowArchivesCome reads one archive from everything that can hold it, and in every form.
 func TestHowArchivesCome(t *testing.T) {
 	t.Parallel()
-	s := newSaved(t, "one")
-	plain := pack(t, docker110(t, s, "busybox:1")...)
+	s := testarchive.NewImage(t, "one")
+	plain := s.Docker110(t, "busybox:1").Pack(t)
 	root := imagesOf(t, mustRead(t, plain, Docker))[0].Root
-	for form, data := range map[string][]byte{"plain": plain, "gzip": gzipped(t, plain), "zstd": zstded(t, plain), "gzip of two parts": append(gzipped(t, plain[:700]), gzipped(t, plain[700:])...)} {
+	for form, data := range map[string][]byte{
+		"plain": plain, "gzip": testarchive.Gzip(t, plain), "zstd": testarchive.Zstd(t, plain),
+		"gzip of two parts": append(testarchive.Gzip(t, plain[:700]), testarchive.Gzip(t, plain[700:])...),
+	} {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -89,8 +93,8 @@ func TestBzip2(t *testing.T) {
 
 func TestStagingRefuses(t *testing.T) {
 	t.Parallel()
-	plain := pack(t, docker110(t, newSaved(t, "one"), "busybox:1")...)
-	bomb := gzipped(t, make([]byte, 64<<20))
+	plain := testarchive.NewImage(t, "one").Docker110(t, "busybox:1").Pack(t)
+	bomb := testarchive.Gzip(t, make([]byte, 64<<20))
 	for name, tc := range map[string]struct {
 		data []byte
 		kind error
@@ -99,13 +103,13 @@ func TestStagingRefuses(t *testing.T) {
 		"B47 64 MiB of zeros in gzip":       {bomb, errdefs.ErrResourceExhausted, "more than 1048576 bytes"},
 		"B48 zstd with a window of 2 GiB":   {[]byte("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"), errdefs.ErrResourceExhausted, "memory"},
 		"B48 skippable frames and no other": {bytes.Repeat([]byte("\x50\x2a\x4d\x18\x01\x00\x00\x00x"), 1000), errdefs.ErrInvalidArgument, "empty"},
-		"B51 gzip that is cut off":          {gzipped(t, plain)[:200], errdefs.ErrInvalidArgument, "cut off"},
-		"B50 gzip and then something":       {append(gzipped(t, plain), "x"...), errdefs.ErrInvalidArgument, "gzip"},
-		"B51 gzip of another checksum":      {append(gzipped(t, plain[:len(plain)-8]), gzipped(t, nil)[:10]...), errdefs.ErrInvalidArgument, "gzip"},
+		"B51 gzip that is cut off":          {testarchive.Gzip(t, plain)[:200], errdefs.ErrInvalidArgument, "cut off"},
+		"B50 gzip and then something":       {append(testarchive.Gzip(t, plain), "x"...), errdefs.ErrInvalidArgument, "gzip"},
+		"B51 gzip of another checksum":      {append(testarchive.Gzip(t, plain[:len(plain)-8]), testarchive.Gzip(t, nil)[:10]...), errdefs.ErrInvalidArgument, "gzip"},
 		"B52 xz that is cut off":            {[]byte("\xfd7zXZ\x00rest"), errdefs.ErrInvalidArgument, "xz"},
-		"gzip in gzip":                      {gzipped(t, gzipped(t, plain)), errdefs.ErrInvalidArgument, "entry 0"},
-		"gzip of nothing":                   {gzipped(t, nil), errdefs.ErrInvalidArgument, "empty"},
-		"an archive that is too large":      {pack(t, member{name: "a", data: strings.Repeat("x", 2<<20)}), errdefs.ErrResourceExhausted, "1048576"},
+		"gzip in gzip":                      {testarchive.Gzip(t, testarchive.Gzip(t, plain)), errdefs.ErrInvalidArgument, "entry 0"},
+		"gzip of nothing":                   {testarchive.Gzip(t, nil), errdefs.ErrInvalidArgument, "empty"},
+		"an archive that is too large":      {testarchive.Archive{{Name: "a", Data: strings.Repeat("x", 2<<20)}}.Pack(t), errdefs.ErrResourceExhausted, "1048576"},
 		"nothing":                           {nil, errdefs.ErrInvalidArgument, "empty"},
 		"text":                              {[]byte(strings.Repeat("no archive", 100)), errdefs.ErrInvalidArgument, "entry 0"},
 	} {
@@ -190,17 +194,17 @@ func TestFilesThatCannotBeOpened(t *testing.T) {
 // Docker's file says, and that others are not.
 func TestOCIArchivesAreLayouts(t *testing.T) {
 	t.Parallel()
-	s := newSaved(t, "one")
-	odd := edit(t, docker25(t, s, "busybox:1"), "manifest.json", setTo("[]"))
-	if _, err := reader(t, pack(t, odd...), Docker, Options{}); !errdefs.IsInvalidArgument(err) {
+	s := testarchive.NewImage(t, "one")
+	odd := docker25(t, s, "busybox:1").Set(t, "manifest.json", "[]")
+	if _, err := reader(t, odd.Pack(t), Docker, Options{}); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("as a Docker archive: %v", err)
 	}
-	images := imagesOf(t, mustRead(t, pack(t, odd...), OCI))
+	images := imagesOf(t, mustRead(t, odd.Pack(t), OCI))
 	if len(images) != 1 || len(images[0].Names) > 0 || len(images[0].RefNames) != 1 || images[0].RefNames[0] != "1" {
 		t.Errorf("images: %+v", images)
 	}
-	for name, members := range map[string][]member{"docker-archive": docker110(t, s, "busybox:1"), "no file oci-layout": docker16(t, s)} {
-		if _, err := reader(t, pack(t, members...), OCI, Options{}); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), name) {
+	for name, members := range map[string]testarchive.Archive{"docker-archive": s.Docker110(t, "busybox:1"), "no file oci-layout": docker19(s)} {
+		if _, err := reader(t, members.Pack(t), OCI, Options{}); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v; want an invalid argument with %q", err, name)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
+	"github.com/dhowhq/dhow/internal/testarchive"
 	"github.com/dhowhq/dhow/internal/testimage"
 	"github.com/dhowhq/dhow/transport"
 	"github.com/dhowhq/dhow/transport/transporttest"
@@ -278,7 +279,7 @@ func TestWhatManifestFileHas(t *testing.T) {
 				for _, l := range m.Layers() {
 					layers = append(layers, blobPath(l.Digest))
 				}
-				want = marshal(t, []manifestItem{{blobPath(m.Config().Digest), []string{"busybox:latest"}, layers}})
+				want = testarchive.JSON(t, []manifestItem{{blobPath(m.Config().Digest), []string{"busybox:latest"}, layers}})
 			}
 			if contents["manifest.json"] != want {
 				t.Errorf("manifest.json is %q, want %q", contents["manifest.json"], want)
@@ -289,7 +290,7 @@ func TestWhatManifestFileHas(t *testing.T) {
 
 func TestImageRefusesNames(t *testing.T) {
 	t.Parallel()
-	for name, kind := range map[string]Kind{"": Docker, "UPPER": Docker, "a@sha256:" + lot(0): Docker, "a b": OCI, "/": OCI} {
+	for name, kind := range map[string]Kind{"": Docker, "UPPER": Docker, "a@sha256:" + testarchive.LayerID(0): Docker, "a b": OCI, "/": OCI} {
 		if d, err := newWritten(t, kind, Options{}, nil).Image("good", name); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%s %q: %v, %v", kind, name, d, err)
 		}
