@@ -15,8 +15,9 @@ import (
 
 // xzBlock is a block of a stream.
 type xzBlock struct {
-	data  *lzma.Reader2
-	check hash.Hash // of what has been read; nil: none
+	data   *lzma.Reader2
+	chunks *xzChunks
+	check  hash.Hash // of what has been read; nil: none
 	// What the header says of its sizes; -1: nothing.
 	packedSaid, sizeSaid int64
 	header               int64 // bytes
@@ -56,7 +57,8 @@ func (x *xzReader) newBlock(header []byte) (*xzBlock, error) {
 	if b.check, err = x.newCheck(); err != nil {
 		return nil, err
 	}
-	b.data, err = lzma.Reader2Config{DictCap: int(max(dictionary, lzma.MinDictCap))}.NewReader2(&x.in)
+	b.chunks = &xzChunks{r: &x.in}
+	b.data, err = lzma.Reader2Config{DictCap: int(max(dictionary, lzma.MinDictCap))}.NewReader2(b.chunks)
 	return b, err
 }
 
@@ -108,7 +110,7 @@ func (x *xzReader) endBlock() error {
 	b := x.block
 	x.block = nil
 	packed := x.in.n - b.begin
-	if b.packedSaid >= 0 && b.packedSaid != packed || b.sizeSaid >= 0 && b.sizeSaid != b.size {
+	if !b.chunks.ended || b.packedSaid >= 0 && b.packedSaid != packed || b.sizeSaid >= 0 && b.sizeSaid != b.size {
 		return errXZ
 	}
 	padding := make([]byte, (4-packed%4)%4)

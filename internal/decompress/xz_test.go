@@ -104,6 +104,7 @@ func TestXZDamage(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"one block":  xzed(t, xz.WriterConfig{CheckSum: xz.SHA256, DictCap: lzma.MinDictCap}, []byte("dhow")),
 		"two blocks": xzed(t, xz.WriterConfig{BlockSize: 5, DictCap: lzma.MinDictCap}, []byte("dhow, dhow")),
+		"compressed": xzed(t, xz.WriterConfig{DictCap: lzma.MinDictCap}, bytes.Repeat([]byte("dhow, "), 20)),
 	} {
 		if _, err := readXZ(data); err != nil {
 			t.Fatal(name, err)
