@@ -111,18 +111,12 @@ func (t *Tx) outline(root []byte) (value []byte, looked int, err error) {
 		return nil, 0, nil
 	}
 	d := drawing{t: t, at: map[string]int{}}
-	if err := d.enter(root, asDocument); err != nil {
+	err = d.enter(root, asDocument)
+	for ; err == nil && len(d.todo) > 0 && !d.large(); d.todo = d.todo[1:] {
+		err = d.enterAll(d.todo[0])
+	}
+	if err != nil || d.large() {
 		return nil, len(d.nodes), err
-	}
-	for ; len(d.todo) > 0 && d.size <= maxOutline; d.todo = d.todo[1:] {
-		for _, e := range d.todo[0] {
-			if err := d.enter(digestKey(e.Desc.Digest), drawnAs(e)); err != nil {
-				return nil, len(d.nodes), err
-			}
-		}
-	}
-	if d.size > maxOutline {
-		return nil, len(d.nodes), nil
 	}
 	value = codec.AppendBool(nil, records == 1)
 	for _, n := range d.nodes {
@@ -158,7 +152,21 @@ func drawnAs(e image.Edge) byte {
 	return inGraph(e)
 }
 
-// enter adds a digest, or what it lacked before it was met as more.
+// large reports whether the outline is one that there is not going to be.
+func (d *drawing) large() bool { return d.size > maxOutline }
+
+// enterAll adds what edges lead to, unless the outline gets too large.
+func (d *drawing) enterAll(edges []image.Edge) error {
+	for _, e := range edges {
+		if err := d.enter(digestKey(e.Desc.Digest), drawnAs(e)); err != nil || d.large() {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter adds a digest, or what it lacked before it was met as more. Facts for which there is no
+// room are not read: those of one document may be some megabytes.
 func (d *drawing) enter(key []byte, as byte) (err error) {
 	at, there := d.at[string(key)]
 	if !there {
@@ -176,13 +184,18 @@ func (d *drawing) enter(key []byte, as byte) (err error) {
 		return nil
 	}
 	n.as = as
-	value, err := d.t.sealed(bucketFacts, key)
-	if value == nil || err != nil {
+	value := d.t.get(bucketFacts, key)
+	if len(n.facts) == 0 {
+		d.size += max(len(value)-sumSize, 0)
+	}
+	if value == nil || d.large() {
+		return nil
+	}
+	if value, err = unseal(bucketFacts, key, value); err != nil {
 		return err
 	}
 	if len(n.facts) == 0 {
 		n.facts = bytes.Clone(value)
-		d.size += len(value)
 	}
 	if as != asDocument {
 		return nil

@@ -178,3 +178,38 @@ func damage(t *testing.T, path, bucket string, d digest.Digest) {
 		t.Fatal(err)
 	}
 }
+
+// TestNoOutlineOfWhatIsLarge: to find that what is below a target is too large for an outline
+// takes no more than that needs, however much it is.
+func TestNoOutlineOfWhatIsLarge(t *testing.T) { // alone: it counts allocations
+	db := newPlace(t).create(t, "db")
+	g := &graph{blobs: map[digest.Digest]*store.Facts{}}
+	list := &store.Facts{MediaType: ocispec.MediaTypeImageIndex}
+	for i := range 5 {
+		m := &store.Facts{MediaType: ocispec.MediaTypeImageManifest}
+		for n := range 2000 {
+			m.Edges = append(m.Edges, edge(image.RoleLayer, ocispec.MediaTypeImageLayerGzip, digest.FromString(fmt.Sprint(i, n))))
+		}
+		list.Edges = append(list.Edges, edge(image.RoleManifest, ocispec.MediaTypeImageManifest, g.add(fmt.Sprint("manifest", i), m)))
+	}
+	target := g.add("list", list)
+	for _, d := range g.order {
+		do(t, db, g.put(d))
+	}
+	tags := 0
+	tag := func() {
+		tags++
+		do(t, db, catalog.PutName{Record: store.Record{Name: fmt.Sprint("docker.io/library/x:", tags), Target: ocispec.Descriptor{Digest: target}}})
+	}
+	tag()
+	const most = 1000
+	if n := testing.AllocsPerRun(2, tag); n > most {
+		t.Errorf("a tag more of a list of %d manifests of 2000 layers each takes %v allocations; want %d at most", len(list.Edges), n, most)
+	}
+	view(t, db, func(tx *catalog.Tx) error {
+		if _, err := tx.Outline(target); !errdefs.IsNotFound(err) {
+			t.Errorf("outline of what is large: %v", err)
+		}
+		return nil
+	})
+}
