@@ -136,17 +136,18 @@ func (b *batch) obtain(ctx context.Context, desc ocispec.Descriptor, k kind, wri
 			}
 		}
 		if err == nil && b.s.pendings.stageOf(p) == failed {
-			b.drop(w) // who wrote it has given up: it is this one's turn
+			// Who wrote it has given up: it is this one's turn.
+			b.drop(w) //nolint:contextcheck // what is given up is, when the context has ended too
 			continue
 		}
 		if err == nil && !mine {
 			err = b.s.join(ctx, w, desc, k)
 		}
 		if err != nil {
-			b.drop(w)
+			b.drop(w) //nolint:contextcheck // what is given up is, when the context has ended too
 			return "", err
 		}
-		b.adopt(w)
+		b.adopt(w) //nolint:contextcheck // what is given up is, when the context has ended too
 		return put, nil
 	}
 }
