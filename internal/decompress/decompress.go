@@ -96,7 +96,8 @@ func NewReader(format Format, r io.Reader) (io.ReadCloser, error) {
 	return d, nil
 }
 
-// source remembers an error that is not the end.
+// source remembers an error that is not the end: what is read by may take that, or one
+// that wraps the end, for the end of a whole stream.
 type source struct {
 	r   io.Reader
 	err error
@@ -104,7 +105,7 @@ type source struct {
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF { // what wraps that is another error
 		s.err = err
 	}
 	return n, err
@@ -119,7 +120,7 @@ type reader struct {
 
 func (d *reader) Read(p []byte) (int, error) {
 	n, err := d.Reader.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && (d.from.err != nil || !errors.Is(err, io.EOF)) {
 		err = d.explain(err)
 	}
 	return n, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
@@ -123,6 +124,30 @@ func TestNewReader(t *testing.T) {
 				t.Errorf("read %q, %v; want %q, %v", got, err, tc.want, tc.kind)
 			}
 		})
+	}
+}
+
+// TestNewReaderOfABrokenSource has the source break off behind each byte: with an error that is
+// an end, too, nothing is whole but for the end itself.
+func TestNewReaderOfABrokenSource(t *testing.T) {
+	t.Parallel()
+	for format, data := range map[decompress.Format][]byte{
+		decompress.Gzip:  gzipped(t, "dh", "ow"),
+		decompress.Zstd:  append(zstded(t, []byte("dh")), zstded(t, []byte("ow"))...),
+		decompress.Bzip2: unhex(t, bzip2Of),
+		decompress.XZ:    append(unhex(t, xzCRC64), unhex(t, xzNone)...),
+	} {
+		for _, broken := range []error{errors.New("the cable was cut"), io.ErrUnexpectedEOF, fmt.Errorf("get: %w", io.EOF)} {
+			for i := range len(data) + 1 {
+				r, err := decompress.NewReader(format, io.MultiReader(bytes.NewReader(data[:i]), iotest.ErrReader(broken)))
+				for buf := make([]byte, 10); err == nil; {
+					_, err = r.Read(buf)
+				}
+				if !errors.Is(err, broken) || err == io.EOF { //nolint:errorlint // that is the end
+					t.Errorf("%s, %q behind %d of %d bytes: %v", format, broken, i, len(data), err)
+				}
+			}
+		}
 	}
 }
 

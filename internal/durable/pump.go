@@ -2,7 +2,6 @@ package durable
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 )
@@ -90,7 +89,7 @@ func (p *Pump) read(ctx context.Context, src io.Reader, check Checker, to chan<-
 			p.put(buf)
 			return ctx.Err()
 		}
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // what wraps it is an error
 			return nil
 		}
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -88,6 +89,24 @@ func TestBzip2(t *testing.T) {
 	defer transporttest.Close(t, r)
 	if images := imagesOf(t, r); len(images) != 2 {
 		t.Errorf("images: %+v", images)
+	}
+}
+
+// TestStagingOfABrokenStream has the stream break off between two frames of zstd, or in what is
+// not compressed, where what there is could be an archive.
+func TestStagingOfABrokenStream(t *testing.T) {
+	t.Parallel()
+	plain := testarchive.NewImage(t, "one").Docker110(t, "busybox:1").Pack(t)
+	for form, data := range map[string][]byte{"plain": plain, "zstd": testarchive.Zstd(t, plain)} {
+		for _, broken := range []error{io.ErrUnexpectedEOF, fmt.Errorf("get: %w", io.EOF)} {
+			from := io.MultiReader(bytes.NewReader(data), iotest.ErrReader(broken))
+			if r, err := NewReader(t.Context(), from, Docker, Options{}); !errors.Is(err, broken) {
+				t.Errorf("%s, %q: %v", form, broken, err)
+				if err == nil {
+					transporttest.Close(t, r)
+				}
+			}
+		}
 	}
 }
 
