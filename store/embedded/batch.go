@@ -159,19 +159,25 @@ func (b *batch) Publish(ctx context.Context, moves ...store.Move) ([]store.Moved
 		pending[i] = w.pending
 	}
 	p := &publication{b: b, blobs: all, moves: m}
-	if err := p.prepare(ctx); err != nil {
+	err = onceMore(func() error {
+		if err := p.prepare(ctx); err != nil {
+			return err
+		}
+		if err := b.s.place(ctx, pending); err != nil {
+			b.lost(all, err)
+			return err
+		}
+		if len(all) == 0 && len(moves) == 0 {
+			return nil
+		}
+		b.publishing.Add(1)
+		if err := b.s.submit(ctx, p.run, p.after); err != nil {
+			return fmt.Errorf("publishing %d blobs and %d names: %w", len(all), len(moves), err)
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
-	}
-	if err := b.s.place(ctx, pending); err != nil {
-		b.lost(all, err)
-		return nil, err
-	}
-	if len(all) == 0 && len(moves) == 0 {
-		return nil, nil
-	}
-	b.publishing.Add(1)
-	if err := b.s.submit(ctx, p.run, p.after); err != nil {
-		return nil, fmt.Errorf("publishing %d blobs and %d names: %w", len(all), len(moves), err)
 	}
 	return p.moved, nil
 }

@@ -3,8 +3,11 @@ package embedded
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -123,5 +126,68 @@ func TestTakenBack(t *testing.T) {
 			t.Errorf("published %t: Stat of what a lease holds: %v", published, err)
 		}
 		a.blobs = nil // it was given up by hand
+	}
+}
+
+// TestUnderstoodWhateverComesFirst: a manifest that one batch has put as a layer keeps what is
+// below it when another one brings the list that calls it a manifest, though neither sees the
+// other when it looks.
+func TestUnderstoodWhateverComesFirst(t *testing.T) {
+	t.Parallel()
+	link := func(d ocispec.Descriptor) string {
+		return fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, d.MediaType, d.Digest, d.Size)
+	}
+	for _, first := range []string{"a", "b"} {
+		t.Run(first+" first", func(t *testing.T) {
+			t.Parallel()
+			s := openHere(t)
+			a, b := batchOf(t, s, "a"), batchOf(t, s, "b")
+			layer := a.putBytes(t, ocispec.MediaTypeImageLayer, image.RoleLayer, []byte("a layer"))
+			config := a.putBytes(t, ocispec.MediaTypeImageConfig, image.RoleConfig, []byte(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}`))
+			manifest := a.putBytes(t, "application/octet-stream", image.RoleLayer, fmt.Appendf(nil,
+				`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s]}`, ocispec.MediaTypeImageManifest, link(config), link(layer)))
+			manifest.MediaType = ocispec.MediaTypeImageManifest
+			list := b.putBytes(t, ocispec.MediaTypeImageIndex, image.RoleIndex, fmt.Appendf(nil,
+				`{"schemaVersion":2,"mediaType":%q,"manifests":[%s]}`, ocispec.MediaTypeImageIndex, link(manifest)))
+			const name = "docker.io/library/x:1"
+			publish := map[string]func() error{
+				"a": func() error { _, err := a.Publish(t.Context()); return err },
+				"b": func() error {
+					_, err := b.Publish(t.Context(), store.Move{Name: name, To: list})
+					return err
+				},
+			}
+			other := map[string]string{"a": "b", "b": "a"}[first]
+			// Both have looked before one is there.
+			done := make(chan error, 2)
+			s.commits.gate.Lock()
+			for i, which := range []string{first, other} {
+				go func() { done <- publish[which]() }()
+				for waiting := -1; waiting < i; time.Sleep(time.Millisecond) { // one is taken, the others wait
+					s.commits.mu.Lock()
+					if s.commits.running {
+						waiting = len(s.commits.queue)
+					}
+					s.commits.mu.Unlock()
+				}
+			}
+			s.commits.gate.Unlock()
+			if err := errors.Join(<-done, <-done); err != nil {
+				t.Fatal("Publish:", err)
+			}
+			for _, end := range []func() error{
+				a.Close, b.Close, func() error { return s.Release(t.Context(), "a") }, func() error { return s.Release(t.Context(), "b") },
+				func() error { _, err := store.Collect(t.Context(), s); return err },
+			} {
+				if err := end(); err != nil {
+					t.Error(err)
+				}
+			}
+			for _, d := range []ocispec.Descriptor{list, manifest, config, layer} {
+				if _, err := s.Stat(t.Context(), d.Digest); err != nil {
+					t.Error("Stat of what is below a name:", err)
+				}
+			}
+		})
 	}
 }

@@ -43,22 +43,35 @@ func (s *Store) Move(ctx context.Context, moves ...store.Move) ([]store.Moved, e
 	if err != nil {
 		return nil, err
 	}
-	facts, err := s.understand(ctx, nil, checked)
+	var moved []store.Moved
+	err = onceMore(func() (err error) {
+		moved, err = s.move(ctx, checked)
+		return err
+	})
+	return moved, err
+}
+
+// move makes moves that were checked.
+func (s *Store) move(ctx context.Context, moves []move) ([]store.Moved, error) {
+	understood, err := s.understand(ctx, nil, moves)
 	if err != nil {
 		return nil, err
 	}
 	var moved []store.Moved
 	// When ctx ends it may still run, and must not set the error that is returned.
 	err = s.update(ctx, func(tx *catalog.Tx) (err error) {
-		if err := s.tryMoves(tx, checked, nil); err != nil {
+		if err := s.tryMoves(tx, moves, nil); err != nil {
 			return err
 		}
-		for d, f := range facts {
+		if err := understood.check(tx); err != nil {
+			return err
+		}
+		for d, f := range understood.found {
 			if err := tx.Do(catalog.PutFacts{Digest: d, Facts: *f}); err != nil {
 				return err
 			}
 		}
-		moved, err = s.makeMoves(tx, checked, s.now())
+		moved, err = s.makeMoves(tx, moves, s.now())
 		return err
 	})
 	if err != nil {

@@ -17,8 +17,9 @@ type publication struct {
 	b     *batch
 	blobs []*wanted
 	moves []move
-	facts map[digest.Digest]*store.Facts // that the documents and the moves have shown to be wanted
 	moved []store.Moved
+
+	understood *understanding
 }
 
 // prepare does what may take long, or can be known to fail, before anything is placed.
@@ -36,7 +37,7 @@ func (p *publication) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("publishing: %w", err)
 	}
-	p.facts, err = p.b.s.understand(ctx, p.blobs, p.moves)
+	p.understood, err = p.b.s.understand(ctx, p.blobs, p.moves)
 	return err
 }
 
@@ -55,6 +56,9 @@ func (p *publication) run(tx *catalog.Tx) error {
 	if err := s.tryMoves(tx, p.moves, known); err != nil {
 		return err
 	}
+	if err := p.understood.check(tx); err != nil {
+		return err
+	}
 	if err := hold(tx, lease, p.digests()); err != nil {
 		return err
 	}
@@ -63,7 +67,7 @@ func (p *publication) run(tx *catalog.Tx) error {
 			return err
 		}
 	}
-	for d, f := range p.facts {
+	for d, f := range p.understood.found {
 		if err := tx.Do(catalog.PutFacts{Digest: d, Facts: *f}); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
+	"github.com/dhowhq/dhow/store/embedded/internal/journal"
 )
 
 // understanding finds the facts that visible blobs, and those of a batch, lack: whoever
@@ -20,14 +21,24 @@ type understanding struct {
 	s     *Store
 	put   map[digest.Digest]*wanted
 	found map[digest.Digest]*store.Facts
+	not   map[digest.Digest]bool // what was read, and is not what a document says
+	at    journal.Position       // before anything was looked for
 }
 
-// understand returns the facts to be noted with a publication or with moves. That the
-// target of a move is no manifest or list is ErrInvalidArgument.
-func (s *Store) understand(ctx context.Context, blobs []*wanted, moves []move) (map[digest.Digest]*store.Facts, error) {
-	u := understanding{s: s, put: map[digest.Digest]*wanted{}, found: map[digest.Digest]*store.Facts{}}
+// understand finds the facts to be noted with a publication or with moves. That the target
+// of a move is no manifest or list is ErrInvalidArgument.
+func (s *Store) understand(ctx context.Context, blobs []*wanted, moves []move) (*understanding, error) {
+	u := &understanding{s: s, put: map[digest.Digest]*wanted{}, found: map[digest.Digest]*store.Facts{}, not: map[digest.Digest]bool{}}
 	for _, w := range blobs {
 		u.put[w.digest] = w
+	}
+	err := s.view(ctx, func(tx *catalog.Tx) error {
+		state, err := tx.State()
+		u.at = state.Journal
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	var todo []*store.Facts
 	for _, w := range blobs {
@@ -47,7 +58,10 @@ func (s *Store) understand(ctx context.Context, blobs []*wanted, moves []move) (
 		}
 		todo = append(todo, f)
 	}
-	return u.found, u.descend(ctx, todo)
+	if err := u.descend(ctx, todo); err != nil {
+		return nil, err
+	}
+	return u, nil
 }
 
 // descend derives the facts that are lacking below documents.
@@ -145,10 +159,21 @@ func (u *understanding) below(ctx context.Context, e image.Edge) (*store.Facts, 
 		return f, nil
 	case ctx.Err() != nil || catalog.IsDamaged(err):
 		return nil, err
-	case !errdefs.IsNotFound(err):
-		u.s.log.Debug("a blob is not what a document says", "digest", e.Desc.Digest, "error", err)
+	case errdefs.IsNotFound(err) && !u.visible(ctx, e.Desc.Digest):
+		return nil, nil //nolint:nilnil // said above
 	}
+	u.not[e.Desc.Digest] = true
+	u.s.log.Debug("a blob is not what a document says", "digest", e.Desc.Digest, "error", err)
 	return nil, nil //nolint:nilnil // said above
+}
+
+// visible reports whether there is a record of a blob, be its file there or not.
+func (u *understanding) visible(ctx context.Context, d digest.Digest) bool {
+	err := u.s.view(ctx, func(tx *catalog.Tx) error {
+		_, err := tx.Blob(d)
+		return err
+	})
+	return err == nil
 }
 
 // known returns the facts that there are of a blob, or are going to be.
