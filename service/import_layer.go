@@ -36,7 +36,7 @@ func (st *staging) layer(ctx context.Context, r io.Reader, limit int64) (desc oc
 	}()
 	stream := cancellable(ctx, r)
 	defer stream.Close()
-	if desc.MediaType, diffID, err = fillLayer(w, stream, limit); err != nil {
+	if desc.MediaType, diffID, err = fillLayer(ctx, w, stream, limit); err != nil {
 		return desc, "", err
 	}
 	if err := ctx.Err(); err != nil {
@@ -64,7 +64,7 @@ func cancellable(ctx context.Context, r io.Reader) io.ReadCloser {
 
 // fillLayer copies a tar archive, which it checks to be one, into a layer, and returns the
 // type of that and the digest of the plain archive.
-func fillLayer(w store.Writer, r io.Reader, limit int64) (mediaType string, diffID digest.Digest, err error) {
+func fillLayer(ctx context.Context, w store.Writer, r io.Reader, limit int64) (mediaType string, diffID digest.Digest, err error) {
 	buffered := bufio.NewReaderSize(&bounded{r: r, left: limit, limit: limit}, 256<<10)
 	head, err := buffered.Peek(decompress.SniffLen)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -80,7 +80,7 @@ func fillLayer(w store.Writer, r io.Reader, limit int64) (mediaType string, diff
 			mediaType = ocispec.MediaTypeImageLayerZstd
 		}
 		raw := io.TeeReader(buffered, w)
-		plain, err := decompress.NewReader(format, raw)
+		plain, err := decompress.NewReader(ctx, format, raw)
 		if err != nil {
 			return "", "", err
 		}
@@ -90,7 +90,7 @@ func fillLayer(w store.Writer, r io.Reader, limit int64) (mediaType string, diff
 		}
 		return mediaType, diffID, err
 	}
-	plain, err := decompress.NewReader(format, buffered)
+	plain, err := decompress.NewReader(ctx, format, buffered)
 	if err != nil {
 		return "", "", err
 	}

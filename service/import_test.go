@@ -188,6 +188,30 @@ func TestImportCancelled(t *testing.T) {
 	f.wantNothing(t, map[string]digest.Digest{}, 0)
 }
 
+// TestImportCancelledWhileItExpands has the context end while few bytes, all of which were read,
+// become 2.5 GiB.
+func TestImportCancelledWhileItExpands(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, service.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	pr, pw := io.Pipe()
+	t.Cleanup(func() { _ = pw.Close() }) // never fails
+	bomb := testarchive.Archive{{Name: "zeros", Kind: '0'}}.Pack(t)[:512]
+	bomb = append(testarchive.Zstd(t, bomb), bytes.Repeat(testarchive.Zstd(t, make([]byte, 64<<20)), 40)...)
+	var ended time.Time
+	go func() {
+		_, _ = pw.Write(bomb)
+		ended = time.Now()
+		cancel()
+	}()
+	_, err := f.Import(ctx, pr, service.ImportOptions{})
+	<-ctx.Done()
+	if took := time.Since(ended); !errors.Is(err, context.Canceled) || took > time.Second {
+		t.Errorf("Import: %v, %v after its context had ended", err, took)
+	}
+	f.wantNothing(t, map[string]digest.Digest{}, 0)
+}
+
 // TestMovedEvents checks what is told of images that are saved, loaded and imported.
 func TestMovedEvents(t *testing.T) {
 	t.Parallel()

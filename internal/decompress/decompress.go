@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/bzip2"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -62,19 +63,20 @@ func Sniff(head []byte) Format {
 
 // NewReader returns a reader of what r is when it is not compressed any more. Closing it
 // does not close r. A format that cannot be read is errdefs.ErrNotImplemented. What it
-// reads is not bounded: a few bytes may become very many.
+// reads is not bounded: a few bytes may become very many, and very many none. A Read
+// fails soon after the context has ended, unless it waits for r.
 //
 // Errors of the reader are those of r as they are, errdefs.ErrInvalidArgument for what is
 // damaged or cut off, errdefs.ErrResourceExhausted for zstd and xz that need more than 128 MiB
 // of memory, and errdefs.ErrNotImplemented for xz with filters for machine code.
-func NewReader(format Format, r io.Reader) (io.ReadCloser, error) {
-	from := &source{r: r}
+func NewReader(ctx context.Context, format Format, r io.Reader) (io.ReadCloser, error) {
+	from := &source{ctx: ctx, r: r}
 	var err error
 	d := &reader{format: format, from: from}
 	buffered := bufio.NewReaderSize(from, bufferSize)
 	switch format {
 	case None:
-		return io.NopCloser(r), nil
+		return io.NopCloser(from), nil
 	case Gzip:
 		d.Reader, err = gzip.NewReader(buffered)
 	case Zstd:
@@ -99,11 +101,18 @@ func NewReader(format Format, r io.Reader) (io.ReadCloser, error) {
 // source remembers an error that is not the end: what is read by may take that, or one
 // that wraps the end, for the end of a whole stream.
 type source struct {
+	ctx context.Context //nolint:containedctx // that of the reader
 	r   io.Reader
 	err error
 }
 
 func (s *source) Read(p []byte) (int, error) {
+	if s.err == nil {
+		s.err = s.ctx.Err()
+	}
+	if s.err != nil {
+		return 0, s.err
+	}
 	n, err := s.r.Read(p)
 	if err != nil && err != io.EOF { // what wraps that is another error
 		s.err = err
@@ -119,6 +128,9 @@ type reader struct {
 }
 
 func (d *reader) Read(p []byte) (int, error) {
+	if err := d.from.ctx.Err(); err != nil { // what was read ahead may become very many
+		return 0, err
+	}
 	n, err := d.Reader.Read(p)
 	if err != nil && (d.from.err != nil || !errors.Is(err, io.EOF)) {
 		err = d.explain(err)

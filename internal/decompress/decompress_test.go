@@ -2,6 +2,7 @@ package decompress_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/klauspost/compress/gzip"
@@ -112,7 +114,7 @@ func TestNewReader(t *testing.T) {
 			if got := decompress.Sniff(tc.data[:min(len(tc.data), decompress.SniffLen)]); got != tc.format {
 				t.Errorf("Sniff: %q, want %q", got, tc.format)
 			}
-			r, err := decompress.NewReader(tc.format, tc.read(tc.data))
+			r, err := decompress.NewReader(t.Context(), tc.format, tc.read(tc.data))
 			var got []byte
 			if err == nil {
 				got, err = io.ReadAll(r)
@@ -139,7 +141,7 @@ func TestNewReaderOfABrokenSource(t *testing.T) {
 	} {
 		for _, broken := range []error{errors.New("the cable was cut"), io.ErrUnexpectedEOF, fmt.Errorf("get: %w", io.EOF)} {
 			for i := range len(data) + 1 {
-				r, err := decompress.NewReader(format, io.MultiReader(bytes.NewReader(data[:i]), iotest.ErrReader(broken)))
+				r, err := decompress.NewReader(t.Context(), format, io.MultiReader(bytes.NewReader(data[:i]), iotest.ErrReader(broken)))
 				for buf := make([]byte, 10); err == nil; {
 					_, err = r.Read(buf)
 				}
@@ -148,6 +150,58 @@ func TestNewReaderOfABrokenSource(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// again is an endless reader of the same bytes.
+type again struct {
+	data []byte
+	at   int
+}
+
+func (a *again) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		copied := copy(p[n:], a.data[a.at:])
+		n, a.at = n+copied, (a.at+copied)%len(a.data)
+	}
+	return n, nil
+}
+
+// TestReadObeysItsContext ends the context while what was read ahead becomes very many, or very
+// many become nothing, or each byte needs long.
+func TestReadObeysItsContext(t *testing.T) {
+	t.Parallel()
+	zeros, slow := zstded(t, make([]byte, 64<<20)), zeroChunk(0, 4, 0)
+	begun, _, _ := bytes.Cut(rawXZ(0, rawBlock{slow, 1}), []byte(slow))
+	for name, tc := range map[string]struct {
+		format decompress.Format
+		data   io.Reader
+	}{
+		"very many out of few":      {decompress.Zstd, bytes.NewReader(bytes.Repeat(zeros, 100))},
+		"nothing out of many":       {decompress.Zstd, io.LimitReader(&again{data: []byte("\x50\x2a\x4d\x18\x00\x00\x00\x00")}, 1<<30)},
+		"bytes that each take long": {decompress.XZ, io.MultiReader(bytes.NewReader(begun), &again{data: []byte(slow)})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r, err := decompress.NewReader(ctx, tc.format, tc.data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ended time.Time
+			time.AfterFunc(50*time.Millisecond, func() {
+				ended = time.Now()
+				cancel()
+			})
+			_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, r, make([]byte, 256<<10))
+			if took := time.Since(ended); !errors.Is(err, context.Canceled) || took > time.Second {
+				t.Errorf("%v, %v after the context had ended", err, took)
+			}
+			if err := r.Close(); err != nil {
+				t.Error("Close:", err)
+			}
+		})
 	}
 }
 
@@ -170,7 +224,7 @@ func TestBombNeedsLittleMemory(t *testing.T) { // not parallel: it looks at all 
 		}(),
 		decompress.Zstd: bytes.Repeat(zstded(t, zeros), 256),
 	} {
-		r, err := decompress.NewReader(format, bytes.NewReader(data))
+		r, err := decompress.NewReader(t.Context(), format, bytes.NewReader(data))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +252,7 @@ func FuzzNewReader(f *testing.F) {
 	f.Add(unhex(f, xzCRC64))
 	f.Add([]byte("\x50\x2a\x4d\x18\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := decompress.NewReader(decompress.Sniff(data), bytes.NewReader(data))
+		r, err := decompress.NewReader(t.Context(), decompress.Sniff(data), bytes.NewReader(data))
 		if err == nil {
 			_, err = io.Copy(io.Discard, io.LimitReader(r, 64<<20))
 			if err := r.Close(); err != nil {

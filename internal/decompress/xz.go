@@ -50,6 +50,10 @@ const (
 	xzMagic  = "\xfd7zXZ\x00"
 	xzFooter = "YZ"
 	xzLZMA2  = 0x21
+
+	// maxXZRead is how much is read at once. A byte may take 25 µs: each may be in a chunk
+	// of its own, which begins with all probabilities anew.
+	maxXZRead = 1 << 10
 )
 
 func (x *xzReader) Read(p []byte) (int, error) {
@@ -58,7 +62,7 @@ func (x *xzReader) Read(p []byte) (int, error) {
 			x.err = x.next()
 			continue
 		}
-		n, err := x.block.Read(p)
+		n, err := x.block.Read(p[:min(len(p), maxXZRead)])
 		if errors.Is(err, io.EOF) {
 			err = x.endBlock()
 		}

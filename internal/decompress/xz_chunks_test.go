@@ -68,7 +68,7 @@ func TestXZChunks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := readXZ(rawXZ(0, rawBlock{tc.chunks, len(tc.want)}))
+			got, err := readXZ(t, rawXZ(0, rawBlock{tc.chunks, len(tc.want)}))
 			if !errors.Is(err, tc.kind) || err == nil && string(got) != tc.want {
 				t.Errorf("read %q, %v; want %q, %v", got, err, tc.want, tc.kind)
 			}

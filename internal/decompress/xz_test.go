@@ -81,7 +81,7 @@ func TestXZ(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := readXZ(tc.data)
+			got, err := readXZ(t, tc.data)
 			if !errors.Is(err, tc.kind) || err == nil && string(got) != tc.want {
 				t.Errorf("read %d bytes, %v; want %d, %v", len(got), err, len(tc.want), tc.kind)
 			}
@@ -89,8 +89,9 @@ func TestXZ(t *testing.T) {
 	}
 }
 
-func readXZ(data []byte) ([]byte, error) {
-	r, err := decompress.NewReader(decompress.XZ, bytes.NewReader(data))
+func readXZ(t *testing.T, data []byte) ([]byte, error) {
+	t.Helper()
+	r, err := decompress.NewReader(t.Context(), decompress.XZ, bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
@@ -106,17 +107,17 @@ func TestXZDamage(t *testing.T) {
 		"two blocks": xzed(t, xz.WriterConfig{BlockSize: 5, DictCap: lzma.MinDictCap}, []byte("dhow, dhow")),
 		"compressed": xzed(t, xz.WriterConfig{DictCap: lzma.MinDictCap}, bytes.Repeat([]byte("dhow, "), 20)),
 	} {
-		if _, err := readXZ(data); err != nil {
+		if _, err := readXZ(t, data); err != nil {
 			t.Fatal(name, err)
 		}
 		for i := range data {
-			if got, err := readXZ(data[:i]); !errdefs.IsInvalidArgument(err) {
+			if got, err := readXZ(t, data[:i]); !errdefs.IsInvalidArgument(err) {
 				t.Errorf("%s, the first %d bytes: %q, %v", name, i, got, err)
 			}
 			for bit := range 8 {
 				wrong := slices.Clone(data)
 				wrong[i] ^= 1 << bit
-				if got, err := readXZ(wrong); err == nil {
+				if got, err := readXZ(t, wrong); err == nil {
 					t.Errorf("%s, bit %d of byte %d: %q", name, bit, i, got)
 				}
 			}

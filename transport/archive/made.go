@@ -189,7 +189,7 @@ func (m *maker) layer(ctx context.Context, member tarindex.Member, diffID digest
 // measure reads a layer, and finds out its digest, and its diff ID or whether that is right.
 func (m *maker) measure(ctx context.Context, l *layer, format decompress.Format) error {
 	packed, unpacked := digest.SHA256.Digester(), digest.SHA256.Digester()
-	plain, err := decompress.NewReader(format, io.TeeReader(m.r.tar.Open(l.member), packed.Hash()))
+	plain, err := decompress.NewReader(ctx, format, io.TeeReader(m.r.tar.Open(l.member), packed.Hash()))
 	if err != nil {
 		return err
 	}

@@ -116,7 +116,7 @@ func (in *input) prepare(ctx context.Context, opts Options) (*input, error) {
 
 // unpack stages a stream, and what it is compressed with is gone then.
 func unpack(ctx context.Context, r io.Reader, opts Options) (*input, error) {
-	s, err := stage(ctx, &unpacking{r: r}, opts)
+	s, err := stage(ctx, &unpacking{ctx: ctx, r: r}, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +125,7 @@ func unpack(ctx context.Context, r io.Reader, opts Options) (*input, error) {
 
 // unpacking is a stream that is decompressed, whatever it is compressed with.
 type unpacking struct {
+	ctx   context.Context //nolint:containedctx // that of unpack
 	r     io.Reader
 	plain io.ReadCloser // nil before the first Read
 }
@@ -136,7 +137,7 @@ func (u *unpacking) Read(p []byte) (int, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return 0, err
 		}
-		if u.plain, err = decompress.NewReader(decompress.Sniff(head), buffered); err != nil {
+		if u.plain, err = decompress.NewReader(u.ctx, decompress.Sniff(head), buffered); err != nil {
 			return 0, err
 		}
 	}
