@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/dhowhq/dhow/internal/testtree"
 	"github.com/dhowhq/dhow/internal/verify"
 )
 
@@ -37,7 +38,7 @@ func TestDraftIsWrittenPieceByPiece(t *testing.T) {
 	t.Parallel()
 	w, dir := newWriter(t)
 	path := filepath.Join(dir, "a", "file")
-	large, wrong := randomBytes(1, 3*chunkSize+5), randomBytes(2, writeBackWindow+9)
+	large, wrong := testtree.Random(1, 3*chunkSize+5), testtree.Random(2, writeBackWindow+9)
 	d := begin(t, w, "a/file")
 	if _, err := d.Write([]byte("begin")); err != nil {
 		t.Fatal(err)

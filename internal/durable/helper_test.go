@@ -6,31 +6,22 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
-)
 
-func openRoot(t testing.TB, dir string) *os.Root {
-	t.Helper()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = root.Close() })
-	return root
-}
+	"github.com/dhowhq/dhow/internal/testtree"
+)
 
 // newWriter returns a Writer of an empty directory; at the end of the test it is
 // closed and must have left nothing.
 func newWriter(t testing.TB) (*Writer, string) {
 	t.Helper()
 	dir := t.TempDir()
-	w := NewWriter(openRoot(t, dir), Options{})
+	w := NewWriter(testtree.OpenRoot(t, dir), Options{})
 	t.Cleanup(func() {
 		if err := w.Close(); err != nil {
 			t.Error(err)
@@ -46,30 +37,11 @@ func reads(data []byte) func(context.Context) (io.ReadCloser, error) {
 	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 }
 
-// fileSource is a source whose bytes the kernel can copy.
-type fileSource struct{ *os.File }
-
-func (f fileSource) CopyTo(dst *os.File, n int64) (int64, error) {
-	return dst.ReadFrom(io.LimitReader(f.File, n))
-}
-
 // readsFile returns the opener of a file that has the data.
 func readsFile(t testing.TB, data []byte) func(context.Context) (io.ReadCloser, error) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "source")
-	if err := os.WriteFile(path, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return func(context.Context) (io.ReadCloser, error) {
-		f, err := os.Open(path)
-		return fileSource{f}, err
-	}
-}
-
-func randomBytes(seed byte, n int) []byte {
-	data := make([]byte, n)
-	_, _ = rand.NewChaCha8([32]byte{seed}).Read(data)
-	return data
+	open := testtree.OpensFile(t, data)
+	return func(ctx context.Context) (io.ReadCloser, error) { return open(ctx, 0) }
 }
 
 func fileOf(name string, data []byte) File {

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/dhowhq/dhow/internal/testtree"
 )
 
 func TestSweepRemovesOnlyTheDead(t *testing.T) {
@@ -30,7 +32,7 @@ func TestSweepRemovesOnlyTheDead(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	first := NewWriter(openRoot(t, dir), Options{})
+	first := NewWriter(testtree.OpenRoot(t, dir), Options{})
 	if err := first.Put(t.Context(), fileOf("first", []byte("1")), reads([]byte("1"))); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +40,7 @@ func TestSweepRemovesOnlyTheDead(t *testing.T) {
 	wantNone(t, unborn)
 	wantFile(t, foreign, nil)
 
-	second := NewWriter(openRoot(t, dir), Options{})
+	second := NewWriter(testtree.OpenRoot(t, dir), Options{})
 	if err := second.Put(t.Context(), fileOf("second", []byte("2")), reads([]byte("2"))); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func TestSweepWhileOthersStart(t *testing.T) {
 	for i := range writers {
 		wg.Go(func() {
 			for j := range rounds {
-				w := NewWriter(openRoot(t, dir), Options{})
+				w := NewWriter(testtree.OpenRoot(t, dir), Options{})
 				data := fmt.Append(nil, i, j)
 				name := fmt.Sprintf("%d-%d", i, j)
 				err := w.Put(t.Context(), fileOf(name, data), reads(data))
@@ -85,7 +87,7 @@ func TestPrepareFails(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w := NewWriter(openRoot(t, dir), Options{})
+	w := NewWriter(testtree.OpenRoot(t, dir), Options{})
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +114,7 @@ func TestPrepareLeavesNothing(t *testing.T) {
 func TestLock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	root := openRoot(t, dir)
+	root := testtree.OpenRoot(t, dir)
 	path := filepath.Join(dir, "file")
 	if _, err := Lock(t.Context(), root, "file"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("lock of a missing file: %v", err)
@@ -146,7 +148,7 @@ func TestLock(t *testing.T) {
 func TestLockExcludes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	root := openRoot(t, dir)
+	root := testtree.OpenRoot(t, dir)
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

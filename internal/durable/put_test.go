@@ -15,6 +15,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/internal/testtree"
 )
 
 func TestPutSizes(t *testing.T) {
@@ -24,7 +26,7 @@ func TestPutSizes(t *testing.T) {
 			t.Run(fmt.Sprint(size, variant), func(t *testing.T) {
 				t.Parallel()
 				w, dir := newWriter(t)
-				data := randomBytes(1, size)
+				data := testtree.Random(1, size)
 				f, open := fileOf("a/b/file", data), reads(data)
 				if strings.Contains(variant, "unknown") {
 					f.Size = -1
@@ -58,7 +60,7 @@ func TestPutSizes(t *testing.T) {
 func TestPutAlgorithms(t *testing.T) {
 	t.Parallel()
 	w, dir := newWriter(t)
-	data := randomBytes(2, 1000)
+	data := testtree.Random(2, 1000)
 	for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {
 		f := File{Name: alg.String(), Digest: alg.FromBytes(data), Size: 1000}
 		if err := w.Put(t.Context(), f, reads(data)); err != nil {
@@ -79,7 +81,7 @@ func TestPutRefusesBytesThatDoNotMatch(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the cable was cut")
 	for _, size := range []int{100, 2 * smallFile} {
-		data := randomBytes(3, size)
+		data := testtree.Random(3, size)
 		other := slices.Clone(data)
 		other[size/2] ^= 1
 		for name, tc := range map[string]struct {
@@ -120,7 +122,7 @@ func TestPutRefusesBytesThatDoNotMatch(t *testing.T) {
 func TestPutRefusesFilesThatDoNotMatch(t *testing.T) {
 	t.Parallel()
 	const size = writeBackWindow + 100
-	data := randomBytes(8, size)
+	data := testtree.Random(8, size)
 	flipped := slices.Clone(data)
 	flipped[0] ^= 1
 	for name, src := range map[string][]byte{
@@ -143,7 +145,7 @@ func TestPutRefusesFilesThatDoNotMatch(t *testing.T) {
 
 func TestPutOfAHugeSize(t *testing.T) {
 	t.Parallel()
-	data := randomBytes(4, 100)
+	data := testtree.Random(4, 100)
 	for name, open := range map[string]func(context.Context) (io.ReadCloser, error){
 		"from a stream": reads(data), "from a file": readsFile(t, data),
 	} {

@@ -4,12 +4,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/dhowhq/dhow/internal/testtree"
 )
 
 func TestRemove(t *testing.T) {
 	t.Parallel()
 	w, dir := newWriter(t)
-	data := randomBytes(1, 100)
+	data := testtree.Random(1, 100)
 	f := fileOf("file", data)
 	if err := w.Put(t.Context(), f, reads(data)); err != nil {
 		t.Fatal(err)

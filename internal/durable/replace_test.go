@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/dhowhq/dhow/internal/testtree"
 )
 
 func TestReplace(t *testing.T) {
@@ -83,7 +85,7 @@ func TestCreateWithoutLinksHasOneWinner(t *testing.T) {
 		var won atomic.Int32
 		for n := range 4 {
 			wg.Go(func() {
-				w := linkless(NewWriter(openRoot(t, dir), Options{}))
+				w := linkless(NewWriter(testtree.OpenRoot(t, dir), Options{}))
 				err := w.Create(t.Context(), name, fmt.Append(nil, n))
 				if err == nil {
 					won.Add(1)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/dhowhq/dhow/internal/testtree"
 )
 
 func TestPutReplacesAndHeals(t *testing.T) {
@@ -63,7 +65,7 @@ func TestGroupIsSyncedWhenFull(t *testing.T) {
 func TestConcurrentPutsOfOneName(t *testing.T) {
 	t.Parallel()
 	w, dir := newWriter(t)
-	data := randomBytes(4, 2*smallFile)
+	data := testtree.Random(4, 2*smallFile)
 	var opened sync.Map
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -100,7 +102,7 @@ func TestNothingIsSeenBeforeItIsSynced(t *testing.T) {
 	for _, put := range []func() error{
 		func() error { return w.Create(t.Context(), "new", []byte("new")) },
 		func() error {
-			data := randomBytes(9, smallFile+1)
+			data := testtree.Random(9, smallFile+1)
 			return w.Put(t.Context(), fileOf("big", data), reads(data))
 		},
 		func() error {
@@ -131,7 +133,7 @@ func TestFailedSyncIsFinal(t *testing.T) {
 			w, dir := newWriter(t)
 			calls := 0
 			w.sync = func(*os.File) error { calls++; return broken }
-			data := randomBytes(5, size)
+			data := testtree.Random(5, size)
 			err := w.Put(t.Context(), fileOf("file", data), reads(data))
 			if name == "small" {
 				if err != nil {
@@ -169,7 +171,7 @@ func TestCancel(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	defer close(release)
-	big := randomBytes(6, smallFile+1)
+	big := testtree.Random(6, smallFile+1)
 	for name, tc := range map[string]struct {
 		sync func(*os.File) error
 		open func(context.Context) (io.ReadCloser, error)
@@ -179,7 +181,7 @@ func TestCancel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			w := NewWriter(openRoot(t, dir), Options{})
+			w := NewWriter(testtree.OpenRoot(t, dir), Options{})
 			w.sync, w.wait = tc.sync, 100*time.Millisecond
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 			defer cancel()
@@ -202,13 +204,13 @@ func TestCancel(t *testing.T) {
 func TestWorkOutlivesCloseAndCleansUp(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	root := openRoot(t, dir)
+	root := testtree.OpenRoot(t, dir)
 	w := NewWriter(root, Options{})
 	w.wait = time.Millisecond
 	release := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	w.sync = func(*os.File) error { cancel(); <-release; return nil }
-	data := randomBytes(7, smallFile+1)
+	data := testtree.Random(7, smallFile+1)
 	if err := w.Put(ctx, fileOf("file", data), reads(data)); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Put: %v", err)
 	}
@@ -236,7 +238,7 @@ func TestCloseWaitsForCancelledWork(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			w := NewWriter(openRoot(t, dir), Options{})
+			w := NewWriter(testtree.OpenRoot(t, dir), Options{})
 			ctx, cancel := context.WithCancel(t.Context())
 			var syncs atomic.Int32
 			w.sync = func(*os.File) error {
@@ -247,7 +249,7 @@ func TestCloseWaitsForCancelledWork(t *testing.T) {
 			}
 			var err error
 			for i := 0; i < groupSize && err == nil; i++ {
-				data := append(randomBytes(8, size), byte(i))
+				data := append(testtree.Random(8, size), byte(i))
 				err = w.Put(ctx, fileOf(fmt.Sprint(i), data), reads(data))
 			}
 			if !errors.Is(err, context.Canceled) {
@@ -273,7 +275,7 @@ func TestCancelledPutIsNotSynced(t *testing.T) {
 	w, _ := newWriter(t)
 	w.sync = func(*os.File) error { t.Error("synced"); return nil }
 	ctx, cancel := context.WithCancel(t.Context())
-	data := randomBytes(9, smallFile+1)
+	data := testtree.Random(9, smallFile+1)
 	err := w.Put(ctx, fileOf("file", data), func(context.Context) (io.ReadCloser, error) {
 		return &lastRead{bytes.NewReader(data), cancel}, nil
 	})

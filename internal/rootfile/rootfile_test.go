@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dhowhq/dhow/internal/rootfile"
+	"github.com/dhowhq/dhow/internal/testtree"
 )
 
 // hostile makes a directory with one of each kind of entry.
@@ -36,12 +37,7 @@ func hostile(t *testing.T) *os.Root {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = root.Close() })
-	return root
+	return testtree.OpenRoot(t, dir)
 }
 
 func TestOpen(t *testing.T) {

@@ -1,10 +1,8 @@
 package containerd
 
 import (
-	"context"
 	"testing"
 
-	"github.com/dhowhq/dhow/transport"
 	"github.com/dhowhq/dhow/transport/store"
 	"github.com/dhowhq/dhow/transport/transporttest"
 )
@@ -30,32 +28,11 @@ func images(tb testing.TB, d *daemon) transporttest.Place {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { transporttest.Close(tb, s) })
-	source := func(details string) func(context.Context) (transport.Source, error) {
-		return func(ctx context.Context) (transport.Source, error) {
-			ref, err := store.Parse(details)
-			if err != nil {
-				return nil, err
-			}
-			src, err := store.OpenSource(ctx, ref, store.Options{Store: s})
-			if err != nil {
-				return nil, err // not a nil *Source in the interface
-			}
-			return src, nil
-		}
-	}
+	opts := store.Options{Store: s}
+	source := transporttest.Sources(store.Parse, store.OpenSource, opts)
 	return transporttest.Place{
-		Destination: func(ctx context.Context) (transport.Destination, error) {
-			ref, err := store.Parse("app:1")
-			if err != nil {
-				return nil, err
-			}
-			dst, err := store.OpenDestination(ctx, ref, store.Options{Store: s})
-			if err != nil {
-				return nil, err
-			}
-			return dst, nil
-		},
-		Source:  source("app:1"),
-		Missing: source("missing"),
+		Destination: transporttest.Destinations(store.Parse, store.OpenDestination, opts)("app:1"),
+		Source:      source("app:1"),
+		Missing:     source("missing"),
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -19,24 +18,17 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/internal/testimage"
+	"github.com/dhowhq/dhow/internal/testplant"
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded"
 )
 
-// plants are what may be in the place of something in a store. Each gets the path, and a
-// file and a directory outside of the store.
-func plants() map[string]func(path, file, dir string) error {
-	return map[string]func(path, file, dir string) error{
-		"link to a file":      func(path, file, _ string) error { return os.Symlink(file, path) },
-		"link to a directory": func(path, _, dir string) error { return os.Symlink(dir, path) },
-		"link to nothing":     func(path, _, _ string) error { return os.Symlink("nowhere", path) },
-		"link to itself":      func(path, _, _ string) error { return os.Symlink(filepath.Base(path), path) },
-		"FIFO":                func(path, _, _ string) error { return unix.Mkfifo(path, 0o600) },
-		"socket":              func(path, _, _ string) error { return unix.Mknod(path, unix.S_IFSOCK|0o600, 0) },
-		"device":              func(path, _, _ string) error { return unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) },
-		"file":                func(path, _, _ string) error { return os.WriteFile(path, []byte("planted"), 0o600) },
-		"full directory":      func(path, _, _ string) error { return os.MkdirAll(filepath.Join(path, "a/b"), 0o700) },
-	}
+// plants are what may be in the place of something in a store.
+func plants() map[string]testplant.Plant {
+	all := testplant.Plants()
+	all["device"] = func(path, _, _ string) error { return unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) }
+	all["file"] = func(path, _, _ string) error { return os.WriteFile(path, []byte("planted"), 0o600) }
+	return all
 }
 
 // The outcomes of opening a store in which something was planted.
@@ -119,21 +111,9 @@ func TestPlanted(t *testing.T) {
 				t.Parallel()
 				x := planted{dir: copyOf(t, dir), blob: blob, src: src, want: was, outcome: want}
 				x.plant(t, place, name, plant)
-				soon(t, func() { x.try(t) })
+				testplant.Soon(t, func() { x.try(t) })
 			})
 		}
-	}
-}
-
-// soon fails the test if f hangs.
-func soon(t *testing.T, f func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() { defer close(done); f() }()
-	select {
-	case <-done:
-	case <-time.After(30 * time.Second):
-		t.Fatal("it hangs")
 	}
 }
 
@@ -146,9 +126,9 @@ type planted struct {
 	outcome   outcome
 }
 
-func (x *planted) plant(t *testing.T, place, name string, plant func(path, file, dir string) error) {
+func (x *planted) plant(t *testing.T, place, name string, plant testplant.Plant) {
 	t.Helper()
-	file, outDir := outside(t)
+	file, outDir := testplant.Outside(t, []byte("outside"))
 	x.at, x.away = filepath.Join(x.dir, place), filepath.Join(t.TempDir(), "away")
 	if err := os.Rename(x.at, x.away); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
@@ -160,19 +140,6 @@ func (x *planted) plant(t *testing.T, place, name string, plant func(path, file,
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// outside makes a file and a directory that nothing may touch.
-func outside(t *testing.T) (file, dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	file = filepath.Join(dir, "file")
-	if err := os.WriteFile(file, []byte("outside"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	before := treeOf(t, dir)
-	t.Cleanup(func() { wantAnswers(t, "outside", before, treeOf(t, dir)) })
-	return file, dir
 }
 
 // restore puts back what was there.

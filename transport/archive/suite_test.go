@@ -1,11 +1,9 @@
 package archive_test
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 
-	"github.com/dhowhq/dhow/transport"
 	"github.com/dhowhq/dhow/transport/archive"
 	"github.com/dhowhq/dhow/transport/transporttest"
 )
@@ -37,33 +35,11 @@ func newPlace(tb testing.TB, parse func(string) (archive.Reference, error), name
 	tb.Helper()
 	base := tb.TempDir()
 	path := filepath.Join(base, "image.tar")
-	source := func(name string) func(context.Context) (transport.Source, error) {
-		return func(ctx context.Context) (transport.Source, error) {
-			ref, err := parse(path + name)
-			if err != nil {
-				return nil, err
-			}
-			s, err := archive.OpenSource(ctx, ref, archive.Options{})
-			if err != nil {
-				return nil, err // not a nil *Source in the interface
-			}
-			return s, nil
-		}
-	}
+	source := transporttest.Sources(parse, archive.OpenSource, archive.Options{})
 	return transporttest.Place{
-		Destination: func(ctx context.Context) (transport.Destination, error) {
-			ref, err := parse(path + name)
-			if err != nil {
-				return nil, err
-			}
-			d, err := archive.OpenDestination(ctx, ref, archive.Options{})
-			if err != nil {
-				return nil, err
-			}
-			return d, nil
-		},
-		Source:  source(name),
-		Missing: source(missing),
-		Files:   base,
+		Destination: transporttest.Destinations(parse, archive.OpenDestination, archive.Options{})(path + name),
+		Source:      source(path + name),
+		Missing:     source(path + missing),
+		Files:       base,
 	}
 }

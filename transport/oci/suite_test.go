@@ -1,11 +1,9 @@
 package oci_test
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 
-	"github.com/dhowhq/dhow/transport"
 	"github.com/dhowhq/dhow/transport/oci"
 	"github.com/dhowhq/dhow/transport/transporttest"
 )
@@ -45,33 +43,11 @@ func newPlace(tb testing.TB, name, shared string) transporttest.Place {
 	if shared != "" {
 		opts.SharedBlobs = filepath.Join(base, shared)
 	}
-	source := func(details string) func(context.Context) (transport.Source, error) {
-		return func(ctx context.Context) (transport.Source, error) {
-			ref, err := oci.Parse(details)
-			if err != nil {
-				return nil, err
-			}
-			s, err := oci.OpenSource(ctx, ref, opts)
-			if err != nil {
-				return nil, err // not a nil *Source in the interface
-			}
-			return s, nil
-		}
-	}
+	source := transporttest.Sources(oci.Parse, oci.OpenSource, opts)
 	p := transporttest.Place{
-		Destination: func(ctx context.Context) (transport.Destination, error) {
-			ref, err := oci.Parse(path + name)
-			if err != nil {
-				return nil, err
-			}
-			d, err := oci.OpenDestination(ctx, ref, opts)
-			if err != nil {
-				return nil, err
-			}
-			return d, nil
-		},
-		Source: source(path + name),
-		Files:  base,
+		Destination: transporttest.Destinations(oci.Parse, oci.OpenDestination, opts)(path + name),
+		Source:      source(path + name),
+		Files:       base,
 	}
 	if name != "" {
 		p.Missing = source(path + ":missing")

@@ -1,13 +1,11 @@
 package store_test
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 
 	local "github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded"
-	"github.com/dhowhq/dhow/transport"
 	"github.com/dhowhq/dhow/transport/store"
 	"github.com/dhowhq/dhow/transport/transporttest"
 )
@@ -44,33 +42,12 @@ func newStore(tb testing.TB) (s *embedded.Store, dir string) {
 
 // place is an image of a store; files is where the store has its blobs.
 func place(s local.Store, details, files string) transporttest.Place {
-	source := func(details string) func(context.Context) (transport.Source, error) {
-		return func(ctx context.Context) (transport.Source, error) {
-			ref, err := store.Parse(details)
-			if err != nil {
-				return nil, err
-			}
-			src, err := store.OpenSource(ctx, ref, store.Options{Store: s})
-			if err != nil {
-				return nil, err // not a nil *Source in the interface
-			}
-			return src, nil
-		}
-	}
+	opts := store.Options{Store: s}
+	source := transporttest.Sources(store.Parse, store.OpenSource, opts)
 	return transporttest.Place{
-		Destination: func(ctx context.Context) (transport.Destination, error) {
-			ref, err := store.Parse(details)
-			if err != nil {
-				return nil, err
-			}
-			d, err := store.OpenDestination(ctx, ref, store.Options{Store: s})
-			if err != nil {
-				return nil, err
-			}
-			return d, nil
-		},
-		Source:  source(details),
-		Missing: source("missing"),
-		Files:   files,
+		Destination: transporttest.Destinations(store.Parse, store.OpenDestination, opts)(details),
+		Source:      source(details),
+		Missing:     source("missing"),
+		Files:       files,
 	}
 }

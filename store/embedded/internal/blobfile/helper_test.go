@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,16 +13,22 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/dhowhq/dhow/internal/testtree"
 )
 
-func openRoot(t testing.TB, dir string) *os.Root {
-	t.Helper()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = root.Close() })
-	return root
+// What other packages' tests have too.
+var (
+	openRoot    = testtree.OpenRoot
+	opensFile   = testtree.OpensFile
+	randomBytes = testtree.Random
+)
+
+// fileSource is a source whose bytes the kernel can copy.
+type fileSource struct{ *os.File }
+
+func (f fileSource) CopyTo(dst *os.File, n int64) (int64, error) {
+	return dst.ReadFrom(io.LimitReader(f.File, n))
 }
 
 // openDir opens what is in a directory; it is closed at the end of the test.
@@ -48,39 +53,10 @@ func newDir(t testing.TB) (*Dir, string) {
 	return openDir(t, dir), dir
 }
 
-func randomBytes(seed byte, n int) []byte {
-	data := make([]byte, n)
-	_, _ = rand.NewChaCha8([32]byte{seed}).Read(data)
-	return data
-}
-
 // opens returns an Opener of data.
 func opens(data []byte) Opener {
 	return func(_ context.Context, from int64) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(data[from:])), nil
-	}
-}
-
-// fileSource is a source whose bytes the kernel can copy.
-type fileSource struct{ *os.File }
-
-func (f fileSource) CopyTo(dst *os.File, n int64) (int64, error) {
-	return dst.ReadFrom(io.LimitReader(f.File, n))
-}
-
-// opensFile returns an Opener of a file that has the data.
-func opensFile(t testing.TB, data []byte) Opener {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "source")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return func(_ context.Context, from int64) (io.ReadCloser, error) {
-		f, err := os.Open(path)
-		if err == nil {
-			_, err = f.Seek(from, io.SeekStart)
-		}
-		return fileSource{f}, err
 	}
 }
 

@@ -11,58 +11,19 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"github.com/dhowhq/dhow/internal/testplant"
 )
 
-// plants are what may be in the place of a file or directory of ours. Each gets the path,
-// and a file and a directory outside of the store.
-func plants() map[string]func(path, file, dir string) error {
-	return map[string]func(path, file, dir string) error{
-		"link to a file":      func(path, file, _ string) error { return os.Symlink(file, path) },
-		"link to a directory": func(path, _, dir string) error { return os.Symlink(dir, path) },
-		"link to nothing":     func(path, _, _ string) error { return os.Symlink("nowhere", path) },
-		"link to itself":      func(path, _, _ string) error { return os.Symlink(filepath.Base(path), path) },
-		"FIFO":                func(path, _, _ string) error { return unix.Mkfifo(path, 0o600) },
-		"directory":           func(path, _, _ string) error { return os.Mkdir(path, 0o700) },
-		"full directory":      func(path, _, _ string) error { return os.MkdirAll(filepath.Join(path, "a/b"), 0o700) },
-		"socket":              func(path, _, _ string) error { return unix.Mknod(path, unix.S_IFSOCK|0o600, 0) },
-	}
-}
-
-// outside makes a file and a directory that nothing may touch, and returns how to see
-// that nothing has.
-func outside(t *testing.T, data []byte) (file, dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	file = filepath.Join(dir, "file")
-	if err := os.WriteFile(file, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		got, err := os.ReadFile(file)
-		info, statErr := os.Stat(file)
-		entries, readErr := os.ReadDir(dir)
-		if err := errors.Join(err, statErr, readErr); err != nil || string(got) != string(data) || info.Mode().Perm() != 0o644 || len(entries) != 1 {
-			t.Errorf("what is outside has changed: %d bytes, %v, %v (%v)", len(got), info, entries, err)
-		}
-	})
-	return file, dir
-}
-
-// soon fails the test if f hangs.
-func soon(t *testing.T, f func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() { defer close(done); f() }()
-	select {
-	case <-done:
-	case <-time.After(20 * time.Second):
-		t.Fatal("it hangs")
-	}
+// plants are what may be in the place of a file or directory of ours.
+func plants() map[string]testplant.Plant {
+	all := testplant.Plants()
+	all["directory"] = func(path, _, _ string) error { return os.Mkdir(path, 0o700) }
+	return all
 }
 
 func TestPlantedInThePlaceOfABlob(t *testing.T) {
@@ -72,7 +33,7 @@ func TestPlantedInThePlaceOfABlob(t *testing.T) {
 	for name, plant := range plants() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			file, outDir := outside(t, data) // even the right bytes do not count
+			file, outDir := testplant.Outside(t, data) // even the right bytes do not count
 			d, dir := newDir(t)
 			publish(t, d, data)
 			at := blobPath(dir, blob)
@@ -82,7 +43,7 @@ func TestPlantedInThePlaceOfABlob(t *testing.T) {
 				}
 			}
 			replant()
-			soon(t, func() {
+			testplant.Soon(t, func() {
 				for ask, f := range asks(t.Context(), d) {
 					wantKind(t, ask, f(blob, int64(len(data))), errdefs.ErrDataLoss)
 				}
@@ -126,14 +87,14 @@ func TestPlantedInThePlaceOfWhatIsBeingWritten(t *testing.T) {
 		for name, plant := range plants() {
 			t.Run(name+" "+suffix, func(t *testing.T) {
 				t.Parallel()
-				file, outDir := outside(t, data[:Small])
+				file, outDir := testplant.Outside(t, data[:Small])
 				dir := t.TempDir()
 				d := openDir(t, dir)
 				at := filepath.Join(dir, ingestName, nameOf("ref")+suffix)
 				if err := plant(at, file, outDir); err != nil {
 					t.Fatal(err)
 				}
-				soon(t, func() {
+				testplant.Soon(t, func() {
 					partial, err := d.Partial(t.Context())
 					if len(partial) != 0 || err != nil {
 						t.Errorf("Partial: %+v, %v", partial, err)
@@ -186,14 +147,14 @@ func TestPlantedAfterTheFileWasMade(t *testing.T) {
 	for name, plant := range plants() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			file, outDir := outside(t, data)
+			file, outDir := testplant.Outside(t, data)
 			d, dir := newDir(t)
 			in := filled(t, d, data)
 			at := filepath.Join(dir, ingestName, in.name)
 			if err := errors.Join(os.Remove(at), plant(at, file, outDir)); err != nil {
 				t.Fatal(err)
 			}
-			soon(t, func() {
+			testplant.Soon(t, func() {
 				wantKind(t, "Publish", d.Publish(t.Context(), []*Ingest{in}), errdefs.ErrDataLoss)
 				wantTree(t, dir)
 			})
@@ -213,7 +174,7 @@ func TestPlantedInThePlaceOfADirectory(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s, %s", place, name), func(t *testing.T) {
 				t.Parallel()
-				file, outDir := outside(t, data)
+				file, outDir := testplant.Outside(t, data)
 				dir := t.TempDir()
 				d := openDir(t, dir)
 				publish(t, d, data)
@@ -224,7 +185,7 @@ func TestPlantedInThePlaceOfADirectory(t *testing.T) {
 				if err := errors.Join(os.RemoveAll(at), plant(at, file, outDir)); err != nil {
 					t.Fatal(err)
 				}
-				soon(t, func() {
+				testplant.Soon(t, func() {
 					d, err := Open(t.Context(), openRoot(t, dir), Options{})
 					if !strings.HasPrefix(place, blobsName+"/") && place != shard {
 						wantKind(t, "Open", err, errdefs.ErrFailedPrecondition)
@@ -263,13 +224,13 @@ func TestPlantedInTheTrash(t *testing.T) {
 	for name, plant := range plants() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			file, outDir := outside(t, []byte("x"))
+			file, outDir := testplant.Outside(t, []byte("x"))
 			dir := t.TempDir()
 			d := openDir(t, dir)
 			if err := plant(filepath.Join(dir, trashName, "planted"), file, outDir); err != nil {
 				t.Fatal(err)
 			}
-			soon(t, func() {
+			testplant.Soon(t, func() {
 				n, _, err := d.Empty(t.Context())
 				if n != 1 || err != nil {
 					t.Errorf("Empty: %d, %v", n, err)
