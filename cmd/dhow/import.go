@@ -76,7 +76,7 @@ func (a *app) importImage(ctx context.Context, f *importFlags, file string, opts
 	if opts.Platform, err = parsePlatform(f.platform); err != nil {
 		return err
 	}
-	in, err := a.openInput(file)
+	in, err := a.openInput(ctx, file)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
+	"github.com/dhowhq/dhow/internal/openfile"
 	"github.com/dhowhq/dhow/service"
 )
 
@@ -71,7 +72,7 @@ func (a *app) loadImages(ctx context.Context, f *loadFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	in, err := a.openInput(f.input)
+	in, err := a.openInput(ctx, f.input)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (a *app) loadImages(ctx context.Context, f *loadFlags) (err error) {
 
 // openInput opens the file that a command reads: standard input for an empty name or -,
 // unless that is a terminal.
-func (a *app) openInput(name string) (io.ReadCloser, error) {
+func (a *app) openInput(ctx context.Context, name string) (io.ReadCloser, error) {
 	if name == "" || name == "-" {
 		in, ok := a.stdin.(*os.File)
 		if ok && term.IsTerminal(int(in.Fd())) {
@@ -99,7 +100,7 @@ func (a *app) openInput(name string) (io.ReadCloser, error) {
 		}
 		return io.NopCloser(a.stdin), nil
 	}
-	f, err := os.Open(name)
+	f, err := openfile.Open(ctx, name, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no file %q: %w", name, errdefs.ErrNotFound)
 	}

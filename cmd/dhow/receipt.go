@@ -14,6 +14,7 @@ import (
 	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
 	"github.com/dhowhq/dhow/copy"
 	"github.com/dhowhq/dhow/internal/durable"
+	"github.com/dhowhq/dhow/internal/openfile"
 )
 
 // outputFile is a file that the result of a command goes to. It is prepared before, so that
@@ -52,7 +53,7 @@ func (a *app) createOutput(ctx context.Context, name string) (*outputFile, error
 	case info.IsDir():
 		err = fmt.Errorf("%q is a directory", name)
 	case !info.Mode().IsRegular():
-		f.stream, err = os.OpenFile(name, os.O_WRONLY, 0)
+		f.stream, err = openfile.Open(ctx, name, os.O_WRONLY)
 	default:
 		err = f.prepare(ctx, a.log)
 	}

@@ -15,25 +15,36 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/dhowhq/dhow/internal/testimage"
 )
 
-// A signal ends a command that waits for standard input.
-func TestSignalWhileReading(t *testing.T) {
+// A signal ends a command that waits for standard input, or for the other end of a pipe.
+func TestSignalWhileWaiting(t *testing.T) {
 	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		t.Run(sig.String(), func(t *testing.T) {
-			t.Parallel()
-			signalWhileReading(t, sig)
-		})
+	for _, args := range []string{
+		"digest -",
+		"load -i pipe",
+		"import pipe x",
+		"copy --receipt pipe oci:layout:single oci:out:x",
+	} {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+			t.Run(args+" "+sig.String(), func(t *testing.T) {
+				t.Parallel()
+				signalWhileWaiting(t, sig, strings.Fields(args)...)
+			})
+		}
 	}
 }
 
-func signalWhileReading(t *testing.T, sig syscall.Signal) {
+func signalWhileWaiting(t *testing.T, sig syscall.Signal, args ...string) {
 	t.Helper()
-	w := &world{dir: t.TempDir()}
-	cmd := w.command(t, "digest", "-")
+	w := newWorld(t)
+	if err := unix.Mkfifo(filepath.Join(w.dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := w.command(t, append([]string{"--root", "store"}, args...)...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -45,10 +56,15 @@ func signalWhileReading(t *testing.T, sig syscall.Signal) {
 		t.Fatal(err)
 	}
 	time.Sleep(200 * time.Millisecond) // until the handler is there
+	start := time.Now()
 	if err := cmd.Process.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
+	time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() }) // it is not to be waited for
 	_ = cmd.Wait()
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("it went on for %s", took)
+	}
 	if want := "dhow: stopped: " + sig.String() + " signal received\n"; cmd.ProcessState.ExitCode() != 1 || stderr.String() != want {
 		t.Errorf("%v: exit code %d, standard error %q", sig, cmd.ProcessState.ExitCode(), stderr.String())
 	}

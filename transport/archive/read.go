@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/dhowhq/dhow/internal/decompress"
+	"github.com/dhowhq/dhow/internal/openfile"
 	"github.com/dhowhq/dhow/internal/tarindex"
 )
 
@@ -43,7 +44,7 @@ func openPath(ctx context.Context, path string) (*input, io.ReadCloser, error) {
 	case info.IsDir():
 		return nil, nil, fmt.Errorf("it is a directory: %w", errdefs.ErrInvalidArgument)
 	}
-	f, err := openWaiting(ctx, path)
+	f, err := openfile.Open(ctx, path, os.O_RDONLY)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -56,31 +57,6 @@ func openPath(ctx context.Context, path string) (*input, io.ReadCloser, error) {
 	}
 	in.closer = f
 	return in, nil, nil
-}
-
-// openWaiting opens a file for reading, which for a pipe lasts until somebody writes to it.
-func openWaiting(ctx context.Context, path string) (*os.File, error) {
-	type opened struct {
-		f   *os.File
-		err error
-	}
-	done := make(chan opened)
-	go func() {
-		f, err := os.Open(path)
-		select {
-		case done <- opened{f, err}:
-		case <-ctx.Done():
-			if err == nil {
-				_ = f.Close() // nobody wants it
-			}
-		}
-	}()
-	select {
-	case o := <-done:
-		return o.f, o.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // regular returns what is left of a regular file; nil if it is none.
