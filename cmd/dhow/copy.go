@@ -66,6 +66,9 @@ func (a *app) copy(ctx context.Context, f copyFlags, from, to string) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, file.close()) }()
+	if f.json && file.isStdout() {
+		return errJSONAndReceipt
+	}
 	shown := progress.New(mode, a.errOut)
 	opts.Events = shown.Event
 	receipt, err := copy.Image(ctx, dst, src, opts)
@@ -75,6 +78,9 @@ func (a *app) copy(ctx context.Context, f copyFlags, from, to string) (err error
 	receipt.Source, receipt.Destination = from, to
 	if err = file.write(context.WithoutCancel(ctx), receipt); err != nil {
 		err = fmt.Errorf("the image was copied, but its receipt could not be written: %w", err)
+	}
+	if file.isStdout() { // there it stands alone
+		return err
 	}
 	return errors.Join(err, a.printReceipt(receipt, f))
 }
@@ -116,7 +122,7 @@ func (a *app) open(ctx context.Context, f copyFlags, from, to string) (src trans
 // printReceipt tells what was done: notes on standard error, and on standard output
 // one line, or the whole receipt.
 func (a *app) printReceipt(r *copy.Receipt, f copyFlags) error {
-	if f.json || f.receipt == "-" {
+	if f.json {
 		return a.writeJSON(r)
 	}
 	if err := a.printNotes(r.Notes); err != nil {

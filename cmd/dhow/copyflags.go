@@ -152,9 +152,6 @@ func (f *copyFlags) check(cmd *cobra.Command) error {
 	if f.parallel < 0 {
 		return fmt.Errorf("--parallel: %d is less than 1: %w", f.parallel, errdefs.ErrInvalidArgument)
 	}
-	if f.json && f.receipt == "-" {
-		return fmt.Errorf("--json and --receipt - both write the receipt to standard output: %w", errdefs.ErrInvalidArgument)
-	}
 	return nil
 }
 

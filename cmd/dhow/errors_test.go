@@ -182,7 +182,7 @@ func TestFlagsThatContradict(t *testing.T) {
 		{"copy", "--drop-attestations --format oci", "--drop-attestations goes with --format v2s2"},
 		{"copy", "-q --progress json", "--quiet and --progress contradict one another"},
 		{"copy", "--dry-run --receipt x", "--dry-run and --receipt contradict one another"},
-		{"copy", "--json --receipt -", "--json and --receipt - both write the receipt to standard output"},
+		{"copy", "--json --receipt -", "--json and --receipt both write to standard output"},
 		{"pull", "--all --platform linux/amd64", "--all and --platform contradict one another"},
 		{"pull", "-q --progress json", "--quiet and --progress contradict one another"},
 		{"push", "--all --platform linux/amd64", "--all and --platform contradict one another"},

@@ -59,15 +59,19 @@ func (f *movingFlags) check(cmd *cobra.Command) error {
 	if f.parallel < 0 {
 		return fmt.Errorf("--parallel: %d is less than 1: %w", f.parallel, errdefs.ErrInvalidArgument)
 	}
-	if f.json && f.receipt == "-" {
-		return fmt.Errorf("--json and --receipt - both write to standard output: %w", errdefs.ErrInvalidArgument)
-	}
 	return nil
 }
 
-// moving calls move, shows its events and writes its receipt, which may be nil if it
-// failed.
-func (a *app) moving(ctx context.Context, f *movingFlags, move func(events func(copy.Event)) (*copy.Receipt, error)) (err error) {
+// moved is what there is to tell of a move.
+type moved struct {
+	receipt *copy.Receipt // nil if it failed
+	report  any           // the JSON form; nil if nothing was done
+	notes   []string
+	line    string
+}
+
+// moving calls move, shows its events, writes its receipt and tells what was done.
+func (a *app) moving(ctx context.Context, f *movingFlags, move func(events func(copy.Event)) (moved, error)) (err error) {
 	shown, err := f.renderer(a)
 	if err != nil {
 		return err
@@ -77,29 +81,31 @@ func (a *app) moving(ctx context.Context, f *movingFlags, move func(events func(
 		return err
 	}
 	defer func() { err = errors.Join(err, file.close()) }()
-	receipt, err := move(shown.Event)
-	if err = errors.Join(err, shown.Close()); err != nil || receipt == nil {
+	if f.json && file.isStdout() {
+		return errJSONAndReceipt
+	}
+	m, err := move(shown.Event)
+	if err = errors.Join(err, shown.Close()); err == nil && m.receipt != nil {
+		if err = file.write(context.WithoutCancel(ctx), m.receipt); err != nil {
+			err = fmt.Errorf("the image was moved, but its receipt could not be written: %w", err)
+		}
+	}
+	if m.report == nil {
 		return err
 	}
-	if f.receipt == "-" {
-		return a.writeJSON(receipt)
-	}
-	if err = file.write(context.WithoutCancel(ctx), receipt); err != nil {
-		return fmt.Errorf("the image was moved, but its receipt could not be written: %w", err)
-	}
-	return nil
+	return errors.Join(err, a.printMoved(f, file, &m))
 }
 
 // printMoved tells what was done: notes on standard error, and on standard output one line,
 // or all of it as JSON. A receipt that was printed there stands alone.
-func (a *app) printMoved(f *movingFlags, report any, notes []string, line string) error {
+func (a *app) printMoved(f *movingFlags, receipt *outputFile, m *moved) error {
 	if f.json {
-		return a.writeJSON(report)
+		return a.writeJSON(m.report)
 	}
-	if err := a.printNotes(notes); err != nil || f.receipt == "-" {
+	if err := a.printNotes(m.notes); err != nil || receipt.isStdout() {
 		return err
 	}
-	return a.writeLine(line)
+	return a.writeLine(m.line)
 }
 
 // movedReport counts what a pull or push has moved.

@@ -120,21 +120,19 @@ func localName(p place, details, from string) (string, error) {
 
 // pullInto pulls, and tells what was done.
 func (a *app) pullInto(ctx context.Context, images *service.Service, src transport.Source, from, name string, f *pullFlags, opts service.PullOptions) error {
-	var pulled service.Pulled
-	err := a.moving(ctx, &f.movingFlags, func(events func(copy.Event)) (receipt *copy.Receipt, err error) {
+	return a.moving(ctx, &f.movingFlags, func(events func(copy.Event)) (moved, error) {
 		opts.Events = events
-		pulled, err = images.Pull(ctx, src, name, opts)
+		pulled, err := images.Pull(ctx, src, name, opts)
 		if pulled.Receipt != nil {
 			pulled.Receipt.Source, pulled.Receipt.Destination = from, storeTransport+":"+pulled.Name
 		}
-		return pulled.Receipt, err
+		if pulled.Status == "" {
+			return moved{receipt: pulled.Receipt}, err
+		}
+		r := newPulledReport(&pulled)
+		line := fmt.Sprintf("%s %s %s; %s", text.Escape(r.Name), r.Target.Digest, r.Status, r.counts())
+		return moved{pulled.Receipt, r, r.Notes, line}, err
 	})
-	if pulled.Status == "" {
-		return err
-	}
-	r := newPulledReport(&pulled)
-	line := fmt.Sprintf("%s %s %s; %s", text.Escape(r.Name), r.Target.Digest, r.Status, r.counts())
-	return errors.Join(err, a.printMoved(&f.movingFlags, r, r.Notes, line))
 }
 
 // pulledReport is the JSON form of what a pull has done.

@@ -118,21 +118,19 @@ func whereNamed(ctx context.Context, images *service.Service, image string) (str
 
 // pushTo pushes, and tells what was done.
 func (a *app) pushTo(ctx context.Context, images *service.Service, dst transport.Destination, image, to string, f *pushFlags, opts service.PushOptions) error {
-	var pushed service.Pushed
-	err := a.moving(ctx, &f.movingFlags, func(events func(copy.Event)) (receipt *copy.Receipt, err error) {
+	return a.moving(ctx, &f.movingFlags, func(events func(copy.Event)) (moved, error) {
 		opts.Events = events
-		pushed, err = images.Push(ctx, dst, image, opts)
+		pushed, err := images.Push(ctx, dst, image, opts)
 		if pushed.Receipt != nil {
 			pushed.Receipt.Source, pushed.Receipt.Destination = storeTransport+":"+image, to
 		}
-		return pushed.Receipt, err
+		if pushed.Root.Digest == "" {
+			return moved{receipt: pushed.Receipt}, err
+		}
+		r := newPushedReport(&pushed, to)
+		line := fmt.Sprintf("%s %s %s; %s", text.Escape(to), r.Root.Digest, r.Part, r.counts())
+		return moved{pushed.Receipt, r, r.Notes, line}, err
 	})
-	if pushed.Root.Digest == "" {
-		return err
-	}
-	r := newPushedReport(&pushed, to)
-	line := fmt.Sprintf("%s %s %s; %s", text.Escape(to), r.Root.Digest, r.Part, r.counts())
-	return errors.Join(err, a.printMoved(&f.movingFlags, r, r.Notes, line))
 }
 
 // pushedReport is the JSON form of what a push has done.

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
 	"github.com/dhowhq/dhow/copy"
 	"github.com/dhowhq/dhow/internal/durable"
@@ -22,16 +24,23 @@ import (
 type outputFile struct {
 	name   string
 	stream io.WriteCloser // a pipe, a device or an output of this process; or nil
+	stdout bool           // it is standard output, whatever it is called
 	// These replace a regular file; or they are nil.
 	dir    *os.Root
 	writer *durable.Writer
 }
 
-// createReceipt prepares to write a receipt to a file; an empty name, and - for
-// standard output, give nil.
+// errJSONAndReceipt refuses both on standard output.
+var errJSONAndReceipt = fmt.Errorf("--json and --receipt both write to standard output: %w", errdefs.ErrInvalidArgument)
+
+// createReceipt prepares to write a receipt to a file, or to standard output for -; an
+// empty name gives nil.
 func (a *app) createReceipt(ctx context.Context, name string) (*outputFile, error) {
-	if name == "" || name == "-" {
+	switch name {
+	case "":
 		return nil, nil //nolint:nilnil // nil is a file that takes nothing
+	case "-":
+		return a.standardOutput(), nil
 	}
 	f, err := a.createOutput(ctx, name)
 	if err != nil {
@@ -39,6 +48,14 @@ func (a *app) createReceipt(ctx context.Context, name string) (*outputFile, erro
 	}
 	return f, nil
 }
+
+// standardOutput is the output that is standard output.
+func (a *app) standardOutput() *outputFile {
+	return &outputFile{stream: borrowed{a.stdout}, stdout: true}
+}
+
+// isStdout reports whether it is standard output.
+func (f *outputFile) isStdout() bool { return f != nil && f.stdout }
 
 // createOutput prepares to write to a file.
 func (a *app) createOutput(ctx context.Context, name string) (*outputFile, error) {
@@ -49,7 +66,8 @@ func (a *app) createOutput(ctx context.Context, name string) (*outputFile, error
 		err = f.prepare(ctx, a.log)
 	case err != nil:
 	case ownOutput(info) != nil:
-		f.stream = borrowed{ownOutput(info)}
+		own := ownOutput(info)
+		f.stream, f.stdout = borrowed{own}, own == os.Stdout
 	case info.IsDir():
 		err = fmt.Errorf("%q is a directory", name)
 	case !info.Mode().IsRegular():

@@ -249,29 +249,66 @@ func TestReceiptThroughALink(t *testing.T) {
 	}
 }
 
-// Standard output that is a file keeps what it has.
-func TestReceiptToOwnOutput(t *testing.T) {
+// Standard output is that by whatever name: a file keeps what it has, and a receipt or an
+// archive is alone there.
+func TestResultsToOwnOutput(t *testing.T) {
 	t.Parallel()
 	const own = "/proc/self/fd/1" // where /dev/stdout leads to
 	if _, err := os.Stat(own); err != nil {
 		t.Skip(err)
 	}
 	w := newWorld(t)
-	out, err := os.Create(filepath.Join(w.dir, "stdout"))
+	w.must(t, "--root", "store", "pull", "-q", "oci:layout:single", "app:1")
+	receipt := func(data string) bool { return json.Valid([]byte(data)) && strings.Contains(data, `"descriptors"`) }
+	archive := w.must(t, "--root", "store", "save", "-q", "app:1")
+	for _, tc := range []struct {
+		args string
+		want func(string) bool
+		json string // the error with --json
+	}{
+		{"copy --receipt - oci:layout:single oci:out:a", receipt, "both write to standard output"},
+		{"copy --receipt OWN oci:layout:single oci:out:b", receipt, "both write to standard output"},
+		{"pull --receipt - oci:layout:single app:2", receipt, "both write to standard output"},
+		{"pull --receipt OWN oci:layout:single app:3", receipt, "both write to standard output"},
+		{"push --receipt - app:1 oci:out:c", receipt, "both write to standard output"},
+		{"push --receipt OWN app:1 oci:out:d", receipt, "both write to standard output"},
+		{"save app:1", func(data string) bool { return data == archive }, "the archive is on standard output"},
+		{"save -o OWN app:1", func(data string) bool { return data == archive }, "the archive is on standard output"},
+	} {
+		args := append([]string{"--root", "store"}, strings.Fields(strings.Replace(tc.args, "OWN", own, 1)+" -q")...)
+		if got, code, errors := w.toFile(t, args...); code != 0 || errors != "" || !tc.want(got) {
+			t.Errorf("%s: exit code %d, %q, standard output has %.200q", tc.args, code, errors, got)
+		}
+		if got, code, errors := w.toFile(t, append(args, "--json")...); code != 1 || got != "" || !strings.Contains(errors, tc.json) {
+			t.Errorf("%s --json: exit code %d, %q, standard output has %.200q", tc.args, code, errors, got)
+		}
+	}
+}
+
+// toFile runs the program with a file for standard output, and returns what it has more than
+// before, the exit code and standard error.
+func (w *world) toFile(t *testing.T, args ...string) (written string, code int, errors string) {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	if _, err := out.WriteString("before\n"); err != nil {
+	const before = "before\n"
+	if _, err := out.WriteString(before); err != nil {
 		t.Fatal(err)
 	}
-	cmd := w.command(t, "copy", "-q", "--receipt", own, "oci:layout:single", "oci:out:x")
-	cmd.Stdout = out
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
+	var stderr strings.Builder
+	cmd := w.command(t, args...)
+	cmd.Stdout, cmd.Stderr = out, &stderr
+	_ = cmd.Run() // the exit code says it
 	data, err := os.ReadFile(out.Name())
-	if text := string(data); err != nil || !strings.HasPrefix(text, "before\n") || !strings.Contains(text, `"descriptors"`) || !strings.Contains(text, "oci:out:x sha256:") {
-		t.Errorf("standard output has %q, %v", text, err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	written, kept := strings.CutPrefix(string(data), before)
+	if !kept {
+		t.Errorf("%q: standard output has not kept what it had: %.200q", args, data)
+	}
+	return written, cmd.ProcessState.ExitCode(), stderr.String()
 }

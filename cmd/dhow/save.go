@@ -68,9 +68,6 @@ func (f *saveFlags) check(cmd *cobra.Command) error {
 	if err := contradict(cmd, "quiet", "progress"); err != nil {
 		return err
 	}
-	if f.json && f.output == "" {
-		return fmt.Errorf("--json goes with --output: the archive is on standard output: %w", errdefs.ErrInvalidArgument)
-	}
 	switch service.SaveIndex(f.index) {
 	case saveAuto, service.SavePruned, service.SaveWhole:
 		if err := f.place.registry.only(); err != nil {
@@ -113,34 +110,45 @@ func (a *app) save(ctx context.Context, f *saveFlags, references []string) (err 
 	if err != nil {
 		return err
 	}
-	if out, ok := a.stdout.(*os.File); ok && f.output == "" && term.IsTerminal(int(out.Fd())) {
-		return fmt.Errorf("standard output is a terminal, --output names a file for the archive: %w", errdefs.ErrInvalidArgument)
+	file, err := a.createArchive(ctx, f)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, file.close()) }()
 	return a.withImages(ctx, storeLook, func(images *service.Service) error {
 		opts.Events = shown.Event
-		saved, err := a.saveTo(ctx, images, f.output, references, opts)
+		var saved service.Saved
+		err := file.fill(ctx, func(w io.Writer) (err error) {
+			saved, err = images.Save(ctx, w, references, opts)
+			return err
+		})
 		if err = errors.Join(err, shown.Close()); err != nil {
 			return err
 		}
-		return a.printSaved(&saved, f)
+		return a.printSaved(&saved, f, file)
 	})
 }
 
-// saveTo saves to a file, or else to standard output.
-func (a *app) saveTo(ctx context.Context, images *service.Service, name string, references []string, opts service.SaveOptions) (saved service.Saved, err error) {
-	write := func(w io.Writer) (err error) {
-		saved, err = images.Save(ctx, w, references, opts)
-		return err
+// createArchive prepares to write the archive to a file, or to standard output, which then
+// takes nothing else and is no terminal.
+func (a *app) createArchive(ctx context.Context, f *saveFlags) (*outputFile, error) {
+	file := a.standardOutput()
+	if f.output != "" {
+		var err error
+		if file, err = a.createOutput(ctx, f.output); err != nil {
+			return nil, fmt.Errorf("the archive: %w", err)
+		}
 	}
-	if name == "" {
-		return saved, write(a.stdout)
+	out, ok := a.stdout.(*os.File)
+	switch {
+	case !file.isStdout():
+		return file, nil
+	case f.json:
+		return nil, fmt.Errorf("--json goes with --output: the archive is on standard output: %w", errdefs.ErrInvalidArgument)
+	case ok && term.IsTerminal(int(out.Fd())):
+		return nil, fmt.Errorf("standard output is a terminal, --output names a file for the archive: %w", errdefs.ErrInvalidArgument)
 	}
-	file, err := a.createOutput(ctx, name)
-	if err != nil {
-		return saved, fmt.Errorf("the archive: %w", err)
-	}
-	defer func() { err = errors.Join(err, file.close()) }()
-	return saved, file.fill(ctx, write)
+	return file, nil
 }
 
 // savedReport is the JSON form of an image that was saved.
@@ -155,7 +163,7 @@ type savedReport struct {
 
 // printSaved tells what was saved: notes on standard error, and on standard output, unless
 // the archive is there, a line for each image, or all of it as JSON.
-func (a *app) printSaved(saved *service.Saved, f *saveFlags) error {
+func (a *app) printSaved(saved *service.Saved, f *saveFlags, archive *outputFile) error {
 	reports := make([]savedReport, len(saved.Images))
 	for i, im := range saved.Images {
 		reports[i] = savedReport{Names: familiarNames(im.Names), Image: im.Image, Part: im.Part, Root: im.Root, Left: im.Left, Notes: im.Notes}
@@ -168,7 +176,7 @@ func (a *app) printSaved(saved *service.Saved, f *saveFlags) error {
 		if err := a.printNotes(r.Notes); err != nil {
 			return err
 		}
-		if f.output == "" {
+		if archive.isStdout() {
 			continue
 		}
 		if err := a.writeLine(fmt.Sprintf("%s %s %s", namesOrNone(r.Names), r.Root.Digest, r.Part)); err != nil {

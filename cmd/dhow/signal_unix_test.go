@@ -28,6 +28,7 @@ func TestSignalWhileWaiting(t *testing.T) {
 		"load -i pipe",
 		"import pipe x",
 		"copy --receipt pipe oci:layout:single oci:out:x",
+		"save -o pipe app:1",
 	} {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			t.Run(args+" "+sig.String(), func(t *testing.T) {

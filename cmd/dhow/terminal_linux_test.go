@@ -92,3 +92,22 @@ func TestTerminal(t *testing.T) {
 		})
 	}
 }
+
+// An archive is not written to a terminal, by whatever name.
+func TestSaveToATerminal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, flags := range [][]string{nil, {"-o", "/dev/stdout"}} {
+		screen, tty := openTerminal(t)
+		var stderr strings.Builder
+		cmd := w.command(t, append([]string{"--root", "store", "save", "app:1"}, flags...)...)
+		cmd.Stdout, cmd.Stderr = tty, &stderr
+		_ = cmd.Run() // the exit code says it
+		if err := tty.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if shown, _ := io.ReadAll(screen); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), "standard output is a terminal") || len(shown) > 0 {
+			t.Errorf("%q: %q, the terminal shows %.200q", flags, stderr.String(), shown)
+		}
+	}
+}

@@ -78,7 +78,7 @@ func TestPullFails(t *testing.T) {
 		{"platforms beside all", "--all --platform linux/amd64 " + d.image, 1, "--all and --platform contradict one another"},
 		{"no platform", "--platform / " + d.image, 1, "--platform: "},
 		{"a registry's flag for a layout", "--creds a:b oci:nowhere:x app:1", 1, "--creds goes with docker: only"},
-		{"JSON twice", "--json --receipt - " + d.image, 1, "--json and --receipt - both write to standard output"},
+		{"JSON twice", "--json --receipt - " + d.image, 1, "--json and --receipt both write to standard output"},
 	} {
 		r := d.dhow(t, append([]string{"pull", "-q"}, strings.Fields(tc.args)...)...)
 		if r.code != tc.code || r.out != "" || !strings.Contains(r.errors, tc.says) {
