@@ -99,7 +99,7 @@ func rootPage(t *testing.T, path, bucket string) (page int64) {
 		t.Fatal(err)
 	}
 	err = db.View(func(tx *bolt.Tx) error {
-		page = int64(tx.Bucket([]byte(bucket)).RootPage()) //nolint:gosec // of a small file
+		page = int64(tx.Bucket([]byte(bucket)).RootPage())
 		return nil
 	})
 	if err := errors.Join(err, db.Close()); err != nil || page == 0 {
