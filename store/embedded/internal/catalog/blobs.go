@@ -154,12 +154,7 @@ func (c DropBlob) apply(t *Tx) {
 		t.fail(err)
 		return
 	}
-	var roots [][]byte
 	if f != nil {
-		roots = t.documentRoots(key)
-		for _, root := range roots {
-			t.uncontain(root)
-		}
 		t.unlink(key, *f)
 	}
 	for _, referrer := range t.rests(bucketReferrers, key, 0) {
@@ -174,8 +169,8 @@ func (c DropBlob) apply(t *Tx) {
 	}
 	t.unsuspect(key)
 	t.uncontainConfig(key)
-	for _, root := range roots { // a damaged blob may go though it is needed
-		t.contain(root, root)
+	if f != nil { // it may be needed, and what was below it go
+		t.uncontainBelow(t.documentRoots(key), *f)
 	}
 }
 

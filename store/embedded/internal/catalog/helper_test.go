@@ -144,6 +144,25 @@ func newGraph(r *rand.Rand, n int) *graph {
 	return g
 }
 
+// newNest makes a graph of so many lists, which call those before them all that there is: a
+// list may be below another one in several ways.
+func newNest(r *rand.Rand, n int) *graph {
+	g := &graph{blobs: map[digest.Digest]*store.Facts{}}
+	for i := range n {
+		l := &store.Facts{MediaType: ocispec.MediaTypeImageIndex}
+		for range r.IntN(1 + 2*i) {
+			child := g.order[r.IntN(i)]
+			l.Edges = append(l.Edges, []image.Edge{
+				edge(image.RoleIndex, ocispec.MediaTypeImageIndex, child),
+				edge(image.RoleConfig, ocispec.MediaTypeImageConfig, child),
+				edge(image.RoleLayer, ocispec.MediaTypeImageLayerGzip, child),
+			}[r.IntN(3)])
+		}
+		g.add(fmt.Sprint("nest", i), l)
+	}
+	return g
+}
+
 func edge(role image.Role, mediaType string, d digest.Digest) image.Edge {
 	return image.Edge{Role: role, Desc: ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: 10}}
 }

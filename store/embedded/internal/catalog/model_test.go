@@ -251,7 +251,10 @@ func TestIndexFollowsTheChanges(t *testing.T) {
 	p := newPlace(t)
 	for round := range 6 {
 		db, again := p.create(t, fmt.Sprint("db", round)), p.create(t, fmt.Sprint("again", round))
-		m := newModel(newGraph(r, 8))
+		m := newModel(newNest(r, 8))
+		if round%2 == 0 {
+			m = newModel(newGraph(r, 8))
+		}
 		for range 40 {
 			var changes []catalog.Change
 			for range 1 + r.IntN(6) {

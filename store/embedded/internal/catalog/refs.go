@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"cmp"
 	"runtime/debug"
 	"slices"
 
@@ -130,12 +131,19 @@ func (t *Tx) uncontainConfig(key []byte) {
 
 // enter enters one digest, and reports whether that is new.
 func (t *Tx) enter(root, key []byte, how byte) bool {
-	k := join(key, root)
-	if old := t.get(bucketContained, k); len(old) == 1 && old[0] >= how {
+	if t.contained(root, key) >= how {
 		return false
 	}
-	t.put(bucketContained, k, []byte{how})
+	t.put(bucketContained, join(key, root), []byte{how})
 	return true
+}
+
+// contained returns how a digest is in the graph of a root; 0: not at all.
+func (t *Tx) contained(root, key []byte) byte {
+	if how := t.get(bucketContained, join(key, root)); len(how) == 1 {
+		return how[0]
+	}
+	return 0
 }
 
 // uncontain removes the graph of a root from the index.
@@ -172,6 +180,118 @@ func graphEdges(f store.Facts) [][]byte {
 		}
 	}
 	return all
+}
+
+// uncontainBelow removes from the graphs of roots what only one of their documents, which is
+// visible no more, has brought there. It looks at what that has brought and at the parents of
+// it: a graph that is large is as a rule not read.
+func (t *Tx) uncontainBelow(roots [][]byte, f store.Facts) {
+	l := leaving{t: t, known: map[string][]taken{}}
+	gone := takes(f)
+	for _, root := range roots {
+		if err := l.leave(root, gone); err != nil {
+			t.fail(err)
+			return
+		}
+	}
+}
+
+// taken is a digest that a document takes into the graph of a root.
+type taken struct {
+	key []byte
+	how byte
+}
+
+// takes returns what a document takes into a graph, in the order of the keys, and each once.
+func takes(f store.Facts) []taken {
+	var all []taken
+	for _, e := range f.Edges {
+		if how := inGraph(e); how != 0 {
+			all = append(all, taken{digestKey(e.Desc.Digest), how})
+		}
+	}
+	slices.SortFunc(all, func(a, b taken) int {
+		return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(b.how, a.how))
+	})
+	return slices.CompactFunc(all, func(a, b taken) bool { return bytes.Equal(a.key, b.key) })
+}
+
+// leaving is one uncontainBelow.
+type leaving struct {
+	t     *Tx
+	known map[string][]taken // by documents: a list is asked for each of its manifests
+}
+
+// leave goes down from what is taken into the graph of a root by one document less. What
+// leaves, and was a document, takes nothing any more either; what has stayed for its sake is
+// met again, for no document is below itself.
+func (l *leaving) leave(root []byte, gone []taken) error {
+	for todo := slices.Clone(gone); len(todo) > 0; {
+		key := todo[len(todo)-1].key
+		todo = todo[:len(todo)-1]
+		was := l.t.contained(root, key)
+		if was == 0 {
+			continue
+		}
+		how, err := l.remains(root, key, was)
+		if err != nil {
+			return err
+		}
+		switch how {
+		case was:
+			continue
+		case 0:
+			l.t.drop(bucketContained, join(key, root))
+		default:
+			l.t.put(bucketContained, join(key, root), []byte{how})
+		}
+		if was == asDocument {
+			below, err := l.takes(key)
+			if err != nil {
+				return err
+			}
+			todo = append(todo, below...)
+		}
+	}
+	return nil
+}
+
+// remains returns how documents still take a digest into the graph of a root in which it was
+// in some way.
+func (l *leaving) remains(root, key []byte, was byte) (how byte, err error) {
+	l.t.each(bucketRefs, join(key, []byte{refParent}), func(k, _ []byte) bool {
+		parent := k[len(key)+1:]
+		if l.t.contained(root, parent) != asDocument {
+			return true
+		}
+		var all []taken
+		if all, err = l.takes(parent); err != nil {
+			return false
+		}
+		at, found := slices.BinarySearchFunc(all, key, func(n taken, key []byte) int { return bytes.Compare(n.key, key) })
+		if found && (all[at].how == asDocument || l.t.has(bucketBlobs, key)) {
+			how = max(how, all[at].how)
+		}
+		return how < was
+	})
+	return how, err
+}
+
+// takes returns what a document takes into a graph, as far as it is known.
+func (l *leaving) takes(key []byte) (all []taken, err error) {
+	all, there := l.known[string(key)]
+	if there {
+		return all, nil
+	}
+	f, err := l.t.facts(key)
+	if err != nil {
+		return nil, err
+	}
+	if f != nil {
+		all = takes(*f)
+	}
+	l.known[string(key)] = all
+	return all, nil
 }
 
 // understandBy is how many documents are asked how they call a blob.
