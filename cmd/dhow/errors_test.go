@@ -245,3 +245,22 @@ func TestErrorLineIsOneHarmlessLine(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// What went wrong before standard output did is told, and counts.
+func TestRemovalsThatCannotBeTold(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	w := newWorld(t)
+	w.must(t, "--root", "store", "pull", "-q", "oci:layout:single", "app:1")
+	var stderr strings.Builder
+	cmd := w.command(t, "--root", "store", "rmi", "nope:1", "app:1")
+	cmd.Stdout, cmd.Stderr = full, &stderr
+	_ = cmd.Run() // the exit code says it
+	if got := stderr.String(); cmd.ProcessState.ExitCode() != exitNotFound || !strings.Contains(got, "nope:1") || !strings.Contains(got, "no space left on device") {
+		t.Errorf("exit code %d, %q", cmd.ProcessState.ExitCode(), got)
+	}
+}

@@ -100,7 +100,7 @@ func (a *app) rmi(ctx context.Context, images *service.Service, f *rmiFlags, ref
 		first := len(all.Removals)
 		all.add(removed.Removals, removed.Reclaimed)
 		if err := a.tellRemovals(all.Removals[first:], removed.Warnings, f); err != nil {
-			return err
+			return errors.Join(append(failed, err)...)
 		}
 	}
 	if f.json {
