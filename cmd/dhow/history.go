@@ -118,14 +118,7 @@ func (f *historyFlags) printer(now time.Time) (func(io.Writer, historyReport) er
 		if err != nil {
 			return nil, err
 		}
-		return func(w io.Writer, r historyReport) error {
-			for _, step := range r.Steps {
-				if err := writeTemplate(w, t, step); err != nil {
-					return err
-				}
-			}
-			return nil
-		}, nil
+		return func(w io.Writer, r historyReport) error { return writeTemplates(w, t, r.Steps) }, nil
 	case f.quiet:
 		return func(w io.Writer, r historyReport) error { return r.writeLayers(w) }, nil
 	default:

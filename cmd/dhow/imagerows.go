@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/template"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -101,16 +100,6 @@ func (f *imagesFlags) table(rows []imageRow) [][]string {
 		table = append(table, line)
 	}
 	return table
-}
-
-// writeRows writes what a template makes of each line.
-func writeRows(w io.Writer, t *template.Template, rows []imageRow) error {
-	for i := range rows {
-		if err := writeTemplate(w, t, &rows[i]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // writeIDs writes the ID of each image.

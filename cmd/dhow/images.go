@@ -89,7 +89,7 @@ func (a *app) listImages(ctx context.Context, f *imagesFlags, references []strin
 	case f.quiet:
 		return a.write(func(w io.Writer) error { return f.writeIDs(w, found) })
 	case t != nil:
-		return a.write(func(w io.Writer) error { return writeRows(w, t, f.rows(found, now)) })
+		return a.write(func(w io.Writer) error { return writeTemplates(w, t, f.rows(found, now)) })
 	default:
 		return a.write(func(w io.Writer) error { return text.Table(w, f.table(f.rows(found, now))) })
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"reflect"
@@ -33,6 +34,18 @@ func writeTemplate(w io.Writer, t *template.Template, v any) error {
 		b.WriteByte('\n')
 	}
 	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeTemplates writes what a template makes of each value, as writeTemplate does, all or nothing.
+func writeTemplates[T any](w io.Writer, t *template.Template, values []T) error {
+	var all bytes.Buffer
+	for i := range values {
+		if err := writeTemplate(&all, t, &values[i]); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(all.Bytes())
 	return err
 }
 
