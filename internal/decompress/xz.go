@@ -23,8 +23,6 @@ type xzReader struct {
 	flags  [2]byte // of the stream
 	block  *xzBlock
 	blocks uint64
-	taken  int64     // by all blocks so far, of memory
-	size   int64     // of what was in them
 	sizes  hash.Hash // of the sizes of the blocks so far, as the index is to have them
 	ended  bool
 	err    error

@@ -35,6 +35,12 @@ func (b *xzBlock) Read(p []byte) (int, error) {
 }
 
 // newBlock begins a block by its header.
+//
+// The library clears a dictionary for each block, so that many small ones that ask for a large
+// one each, as xz -9 --block-size writes them, would take far longer than their data. But no
+// block uses more of it than it holds. What is cleared is therefore no more than what comes out,
+// or 128 MiB for each buffer that is read, which takes about as long to decompress; once it may
+// be 128 MiB for a block that is damaged.
 func (x *xzReader) newBlock(header []byte) (*xzBlock, error) {
 	body := header[:len(header)-4]
 	if binary.LittleEndian.Uint32(header[len(body):]) != crc32.ChecksumIEEE(body) {
@@ -51,9 +57,7 @@ func (x *xzReader) newBlock(header []byte) (*xzBlock, error) {
 	if b.sizeSaid >= 0 {
 		dictionary = min(dictionary, b.sizeSaid)
 	}
-	if x.taken += dictionary; x.taken > 2*maxWindow+4*x.size {
-		return nil, fmt.Errorf("its blocks need far more memory than they have data: %w", errdefs.ErrResourceExhausted)
-	}
+	dictionary = xzHeld(x.in.r, dictionary)
 	if b.check, err = x.newCheck(); err != nil {
 		return nil, err
 	}
@@ -131,7 +135,6 @@ func (x *xzReader) endBlock() error {
 		}
 		unpadded += int64(len(sum))
 	}
-	x.size += b.size
 	x.blocks++
 	noteSizes(x.sizes, uint64(unpadded), uint64(b.size)) //nolint:gosec // not negative
 	return nil

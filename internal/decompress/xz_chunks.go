@@ -1,6 +1,7 @@
 package decompress
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -55,6 +56,36 @@ func (c *xzChunks) begin(head []byte) bool {
 	}
 	c.left = xzChunkSize(head[2:])
 	return len(head) < 5 || head[4]%9+head[4]/9%5 <= most
+}
+
+// xzHeld returns how much the block holds that begins in r, by the headers of its chunks, up to
+// most; and most if it is longer than the buffer of r. No more is waited for than the block.
+func xzHeld(r *bufio.Reader, most int64) (held int64) {
+	for at := 0; held < most; {
+		head, err := r.Peek(at + 1)
+		if err == nil {
+			head, err = r.Peek(at + 1 + xzChunkHead(head[at]))
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			return most
+		case err != nil:
+			return held // that is all there is
+		}
+		control, sizes := head[at], head[at+1:]
+		if len(sizes) == 0 {
+			return held
+		}
+		at += 1 + len(sizes)
+		held += int64(xzChunkSize(sizes))
+		if control < 0x80 {
+			at += xzChunkSize(sizes)
+			continue
+		}
+		held += int64(control&0x1f) << 16
+		at += xzChunkSize(sizes[2:])
+	}
+	return most
 }
 
 // xzChunkHead is how long the header of a chunk is behind its first byte.

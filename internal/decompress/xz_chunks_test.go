@@ -1,9 +1,13 @@
 package decompress_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -73,5 +77,32 @@ func TestXZChunks(t *testing.T) {
 				t.Errorf("read %q, %v; want %q, %v", got, err, tc.want, tc.kind)
 			}
 		})
+	}
+}
+
+// TestXZDictionaries reads small blocks that each ask for a large dictionary, as xz writes them.
+func TestXZDictionaries(t *testing.T) { // not parallel: it looks at all memory
+	const mib8, mib64, mib128 = 22, 28, 30
+	dhow := rawXZ(mib8, rawBlock{"\x01\x00\x03dhow\x00", 4})
+	half := "\xc3\x4f" + strings.Repeat("x", 0xc350) // 50,000 bytes
+	block := rawBlock{"\x01" + half + "\x02" + half + "\x00", 100_000}
+	for name, tc := range map[string]struct {
+		data []byte
+		want int
+	}{
+		"xz -9 --block-size=100000": {rawXZ(mib64, slices.Repeat([]rawBlock{block}, 30)...), 3_000_000},
+		"33 streams":                {bytes.Repeat(dhow, 33), 33 * 4},
+		"1000 streams, and 128 MiB": {bytes.Repeat(withDictionary(dhow, mib128), 1000), 1000 * 4},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got, err := readXZ(t, tc.data)
+		runtime.ReadMemStats(&after)
+		if err != nil || len(got) != tc.want {
+			t.Errorf("%s: %d bytes, %v; want %d", name, len(got), err, tc.want)
+		}
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 64<<20 {
+			t.Errorf("%s: %d bytes were allocated to read %d", name, grown, len(tc.data))
+		}
 	}
 }
