@@ -23,8 +23,9 @@ build:
 run: build
 	./scripts/run.sh
 
+# A program with -race waits for a second when it ends, unless it is told otherwise.
 test:
-	$(GO) test $(RACE) -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKGS)
+	GORACE=atexit_sleep_ms=50 $(GO) test $(RACE) -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKGS)
 
 # These measure time and memory, which -race would change.
 test-long:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 )
 
 // ending is how an Ingest ends.
@@ -141,6 +142,10 @@ func (in *Ingest) finish() error {
 		err = in.writeNote(in.newNote())
 	}
 	err = errors.Join(err, in.closeFile())
+	if err == nil { // it grew when it was written to, not now
+		grown := time.Unix(0, in.updated.Load())
+		err = told(in.d.ingest.root.Chtimes(in.name, grown, grown))
+	}
 	in.release()
 	return err
 }

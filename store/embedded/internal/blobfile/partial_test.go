@@ -155,3 +155,26 @@ func TestOpenSweepsTheIngestDirectory(t *testing.T) {
 	openDir(t, dir)
 	wantTree(t, dir, "ingest/r-kept", "ingest/r-kept.ref")
 }
+
+// TestPartialGrewWhenItWasWritten: what was kept in memory until the end grew before that.
+func TestPartialGrewWhenItWasWritten(t *testing.T) {
+	t.Parallel()
+	d, _ := newDir(t)
+	in := create(t, d, "ref")
+	before := time.Now()
+	if _, err := in.Write([]byte("some bytes")); err != nil {
+		t.Fatal(err)
+	}
+	after := time.Now()
+	time.Sleep(20 * time.Millisecond)
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	all, err := d.Partial(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	if at := all[0].Updated; at.Before(before.Round(0)) || at.After(after.Round(0)) {
+		t.Errorf("it grew at %v; want from %v to %v", at, before, after)
+	}
+}
