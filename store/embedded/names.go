@@ -66,10 +66,8 @@ func (s *Store) move(ctx context.Context, moves []move) ([]store.Moved, error) {
 		if err := understood.check(tx); err != nil {
 			return err
 		}
-		for d, f := range understood.found {
-			if err := tx.Do(catalog.PutFacts{Digest: d, Facts: *f}); err != nil {
-				return err
-			}
+		if err := understood.note(tx); err != nil {
+			return err
 		}
 		moved, err = s.makeMoves(tx, moves, s.now())
 		return err

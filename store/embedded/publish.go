@@ -67,10 +67,8 @@ func (p *publication) run(tx *catalog.Tx) error {
 			return err
 		}
 	}
-	for d, f := range p.understood.found {
-		if err := tx.Do(catalog.PutFacts{Digest: d, Facts: *f}); err != nil {
-			return err
-		}
+	if err := p.understood.note(tx); err != nil {
+		return err
 	}
 	p.moved, err = s.makeMoves(tx, p.moves, now)
 	return err

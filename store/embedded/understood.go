@@ -89,3 +89,13 @@ func (u *understanding) checkBelow(tx *catalog.Tx, f *store.Facts) error {
 	}
 	return nil
 }
+
+// note notes the facts that were found.
+func (u *understanding) note(tx *catalog.Tx) error {
+	for d, f := range u.found {
+		if err := tx.Do(catalog.PutFacts{Digest: d, Facts: *f}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

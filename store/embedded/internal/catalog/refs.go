@@ -3,10 +3,8 @@ package catalog
 import (
 	"bytes"
 	"cmp"
-	"runtime/debug"
 	"slices"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/image"
@@ -292,29 +290,4 @@ func (l *leaving) takes(key []byte) (all []taken, err error) {
 	}
 	l.known[string(key)] = all
 	return all, nil
-}
-
-// understandBy is how many documents are asked how they call a blob.
-const understandBy = 256
-
-// Understood returns how visible documents call a blob that has no facts: the
-// descriptors in them which say that it is a document or an image config.
-func (t *Tx) Understood(d digest.Digest) (as []image.Edge, err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	key := digestKey(d)
-	for _, parent := range t.rests(bucketRefs, join(key, []byte{refParent}), understandBy) {
-		f, err := t.facts(parent)
-		if err != nil {
-			return nil, err
-		}
-		if f == nil {
-			continue
-		}
-		for _, e := range f.Edges {
-			if e.Desc.Digest == d && inGraph(e) != 0 {
-				as = append(as, e)
-			}
-		}
-	}
-	return as, nil
 }

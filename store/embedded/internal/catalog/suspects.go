@@ -94,7 +94,7 @@ func (t *Tx) Orphan() (d digest.Digest, err error) {
 		}
 		f.queued[key] = false
 		if !t.any(bucketRefs, []byte(key)) && !t.any(bucketTargets, []byte(key)) {
-			return t.keyed(key), nil
+			return keyed(key), nil
 		}
 		f.seen = append(f.seen, key)
 	}
@@ -108,14 +108,14 @@ func (t *Tx) Doubtful() digest.Digest {
 		key := f.seen[0]
 		f.seen = f.seen[1:]
 		if _, suspect := f.queued[key]; suspect {
-			return t.keyed(key)
+			return keyed(key)
 		}
 	}
 	return ""
 }
 
 // keyed returns the digest of a key that digestKey has made.
-func (*Tx) keyed(key string) digest.Digest {
+func keyed(key string) digest.Digest {
 	d, _, _ := codec.CutDigest([]byte(key))
 	return d
 }
