@@ -96,13 +96,15 @@ func (w *Writer) syncGroup(g *group) error {
 	return err
 }
 
-// Flush makes every file that was Put or adopted durable under its name. Once it
-// failed it fails always: something that was Put is not there.
+// Flush makes every file that was Put or adopted durable under its name, and
+// removes what killed processes left. Once it failed it fails always: something
+// that was Put is not there.
 func (w *Writer) Flush(ctx context.Context) error {
 	return w.Do(ctx, w.flush)
 }
 
 func (w *Writer) flush() error {
+	w.sweep() // a killed process may have left nothing to write but this
 	w.mu.Lock()
 	mine := w.startSync()
 	others := slices.Collect(maps.Keys(w.syncing))

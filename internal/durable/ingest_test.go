@@ -54,6 +54,20 @@ func TestSweepRemovesOnlyTheDead(t *testing.T) {
 	wantFile(t, filepath.Join(dir, "second"), []byte("2"))
 }
 
+// A killed process may have done all but to remove its directory.
+func TestFlushSweepsWithoutAWrite(t *testing.T) {
+	t.Parallel()
+	w, dir := newWriter(t)
+	dead := filepath.Join(dir, ingestParent, "dead")
+	if err := errors.Join(os.MkdirAll(dead, 0o755), os.WriteFile(filepath.Join(dead, lockName), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantNone(t, filepath.Join(dir, ingestParent))
+}
+
 func TestSweepWhileOthersStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -70,10 +70,10 @@ func (w *Writer) Prepare(ctx context.Context) error {
 // open returns the ingest directory. The first call makes it, after it removed
 // those of killed processes.
 func (w *Writer) open() (*ingest, error) {
+	w.sweep()
 	w.prep.Lock()
 	defer w.prep.Unlock()
 	if w.ingest == nil {
-		sweep(w.root, w.log)
 		in, err := openIngest(w.root)
 		if err != nil {
 			return nil, err
@@ -81,6 +81,16 @@ func (w *Writer) open() (*ingest, error) {
 		w.ingest = in
 	}
 	return w.ingest, nil
+}
+
+// sweep removes, once, what killed processes left.
+func (w *Writer) sweep() {
+	w.prep.Lock()
+	defer w.prep.Unlock()
+	if !w.swept {
+		sweep(w.root, w.log)
+		w.swept = true
+	}
 }
 
 // publish gives a synced file its name, or discards it if the Writer is closed.

@@ -4,7 +4,8 @@
 // A Writer streams each file into an ingest directory below the root that it
 // writes to, checks size and digest, syncs the data, renames the file to its
 // name and at last syncs the directories. Files left behind by a process that
-// was killed are removed by the next Writer of the same root.
+// was killed are removed by the next Writer of the same root, also by one that
+// finds everything there and writes nothing.
 package durable
 
 import (
@@ -53,6 +54,7 @@ type Writer struct {
 	flushing sync.Mutex // only jobs take it: one at a time syncs what is dirty and adopted
 
 	prep   sync.Mutex      // only jobs take it, for they may be long; before mu
+	swept  bool            // nothing of killed processes is left
 	ingest *ingest         // nil before the first write
 	known  map[string]bool // directories that are there
 

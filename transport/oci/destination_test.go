@@ -118,6 +118,30 @@ func TestFirstPutMakesTheLayout(t *testing.T) {
 	}
 }
 
+// A process may be killed when all is done but its own files: a repeat has nothing
+// to write, and removes them.
+func TestRepeatRemovesWhatAKilledCopyLeft(t *testing.T) {
+	t.Parallel()
+	s := &testimage.Store{}
+	im, dir := s.Image(testimage.Image{Platform: linux("amd64")}), t.TempDir()
+	write := func() {
+		d := openDestination(t, dir)
+		put(t, d, s, im)
+		transporttest.Commit(t, d, transport.Naming{Name: "name", Desc: im})
+		transporttest.Close(t, d)
+	}
+	write()
+	want := tree(t, dir)
+	if err := os.MkdirAll(filepath.Join(dir, ".dhow-ingest", "killed"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, nil, dir, ".dhow-ingest", "killed", "lock")
+	write()
+	if diff := cmp.Diff(want, tree(t, dir)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
 func TestDamagedBlobsAreHealed(t *testing.T) {
 	t.Parallel()
 	s := &testimage.Store{}
