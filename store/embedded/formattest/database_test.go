@@ -41,6 +41,7 @@ type database struct {
 	suspects map[string]bool
 	outlines map[string]outline
 	stale    map[string]bool
+	touched  map[string]bool
 	// The keys of the buckets that follow from content, with their values.
 	targets                              map[string]record
 	refs, contained, children, referrers map[string]string
@@ -52,7 +53,7 @@ type database struct {
 // buckets are those of the page, in its order.
 var buckets = []string{
 	"meta", "blobs", "bytes", "facts", "names", "leases", "holds",
-	"targets", "refs", "contained", "children", "referrers", "suspects", "ended", "verified", "outlines", "stale",
+	"targets", "refs", "contained", "children", "referrers", "suspects", "ended", "verified", "outlines", "stale", "touched",
 }
 
 // readDatabase reads the database by the section "catalog.db" of the page.
@@ -66,7 +67,7 @@ func readDatabase(path string) (*database, error) {
 		content: newContent(), verified: map[string]uint64{}, suspects: map[string]bool{},
 		targets: map[string]record{}, refs: map[string]string{}, contained: map[string]string{},
 		children: map[string]string{}, referrers: map[string]string{},
-		outlines: map[string]outline{}, stale: map[string]bool{},
+		outlines: map[string]outline{}, stale: map[string]bool{}, touched: map[string]bool{},
 		raw: map[string][][2][]byte{}, sequences: map[string]uint64{},
 	}
 	err = file.View(func(tx *bolt.Tx) error {
@@ -107,7 +108,7 @@ func readDatabase(path string) (*database, error) {
 // read reads one value.
 func (db *database) read(bucket string, key, value []byte) (err error) {
 	switch bucket {
-	case "meta", "blobs", "facts", "names", "leases", "holds", "targets", "verified", "outlines":
+	case "meta", "blobs", "facts", "names", "leases", "holds", "targets", "verified", "outlines", "touched":
 		if value, err = unseal(key, value); err != nil {
 			return err
 		}
@@ -158,6 +159,12 @@ func (db *database) read(bucket string, key, value []byte) (err error) {
 		db.outlines[k.present()] = v.outline()
 	case "stale":
 		db.stale[k.present()] = true
+	case "touched":
+		db.touched[k.present()] = true
+		if len(v.rest) > 0 {
+			v.present()
+			v.present()
+		}
 	}
 	if err := k.done(); err != nil {
 		return fmt.Errorf("key: %w", err)

@@ -47,13 +47,14 @@ const (
 	bucketVerified
 	bucketOutlines
 	bucketStale
+	bucketTouched
 	buckets
 )
 
 // names are the names of the buckets, in their order.
 var names = [buckets]string{
 	"meta", "blobs", "bytes", "facts", "names", "leases", "holds",
-	"targets", "refs", "contained", "children", "referrers", "suspects", "ended", "verified", "outlines", "stale",
+	"targets", "refs", "contained", "children", "referrers", "suspects", "ended", "verified", "outlines", "stale", "touched",
 }
 
 func (b bucket) String() string { return names[b] }
@@ -79,8 +80,9 @@ type DB struct {
 	// broken tells that the library has panicked where it holds locks.
 	broken atomic.Bool
 	// surveyed is how many blobs the last Survey has found.
-	surveyed atomic.Int64
-	idle     idle
+	surveyed  atomic.Int64
+	idle      idle
+	manyRoots int // see there
 }
 
 // Mode says how a database is opened.
@@ -170,7 +172,7 @@ func open(root *os.Root, name string, mode Mode) (_ *DB, err error) {
 		return nil, openError(name, err)
 	}
 	found.AllocSize = growth
-	return &DB{bolt: found, file: file}, nil
+	return &DB{bolt: found, file: file, manyRoots: manyRoots}, nil
 }
 
 // checkFile looks at the pages of a database file until a time; zero: at all of them.

@@ -3,7 +3,6 @@ package catalog
 import (
 	"bytes"
 	"runtime/debug"
-	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,92 +15,9 @@ import (
 // An outline has in one place what buckets blobs and facts say of all that is below a
 // target. In a large database each of them would be looked for in another page.
 
-const (
-	// maxOutline is how many bytes the digests and facts in an outline have at most: of what
-	// is larger there is none.
-	maxOutline = 64 << 10
-	// redrawn is how many digests, about, a transaction looks up to draw outlines. The
-	// others are stale, and drawn by Redraw.
-	redrawn = 10_000
-)
-
-// redraw notes that what is below a root has changed.
-func (t *Tx) redraw(root []byte) {
-	if t.changed == nil {
-		t.changed = map[string]bool{}
-	}
-	t.changed[string(root)] = true
-}
-
-// redrawAbove notes that a blob has changed, for all roots above it.
-func (t *Tx) redrawAbove(key []byte) {
-	above := func(d []byte) {
-		t.each(bucketContained, d, func(k, _ []byte) bool {
-			t.redraw(k[len(d):])
-			return true
-		})
-	}
-	above(key)
-	t.each(bucketRefs, slices.Concat(key, []byte{refParent}), func(k, _ []byte) bool {
-		above(k[len(key)+1:])
-		return true
-	})
-}
-
-// drawChanged draws the outlines of the roots below which something has changed.
-func (t *Tx) drawChanged() {
-	roots := make([]string, 0, len(t.changed))
-	for root := range t.changed {
-		roots = append(roots, root)
-	}
-	slices.Sort(roots)
-	for left, i := redrawn, 0; i < len(roots); i++ {
-		root := []byte(roots[i])
-		if left > 0 || !t.any(bucketTargets, root) {
-			left -= t.draw(root)
-			continue
-		}
-		t.drop(bucketOutlines, root)
-		t.add(bucketStale, root)
-	}
-	t.changed = nil
-}
-
-// draw draws the outline of a root as it is now, if it is still one, and returns how many
-// digests it has looked up. Where these are damaged there is none: who reads them is told,
-// and whatever else is written is not to fail.
-func (t *Tx) draw(root []byte) int {
-	value, n, err := t.guardedOutline(root)
-	switch {
-	case err != nil && !IsDamaged(err):
-		t.fail(err)
-	case err != nil || value == nil:
-		t.drop(bucketOutlines, root)
-	default:
-		t.seal(bucketOutlines, root, value)
-	}
-	t.drop(bucketStale, root)
-	return n
-}
-
-func (t *Tx) guardedOutline(root []byte) (value []byte, looked int, err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	return t.outline(root)
-}
-
-// Redraw draws outlines that are stale until it has looked up about as many digests as the
-// limit. It returns how many, and whether more are left.
-func (t *Tx) Redraw(limit int) (looked int, more bool, err error) {
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	for looked < limit {
-		root := t.rests(bucketStale, nil, 1)
-		if len(root) == 0 {
-			return looked, false, t.err
-		}
-		looked += max(t.draw(root[0]), 1)
-	}
-	return looked, true, t.err
-}
+// maxOutline is how many bytes the digests and facts in an outline have at most: of what is
+// larger there is none.
+const maxOutline = 64 << 10
 
 // outline returns the outline of a root, nil if it has none, and how many digests it has
 // looked up.
@@ -235,7 +151,7 @@ type Outline struct {
 }
 
 // Outline returns the outline of a target, or ErrNotFound: that of what is no target, is
-// large, or is stale.
+// large, or is stale, be it because something below it was touched.
 func (t *Tx) Outline(target digest.Digest) (_ *Outline, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
 	key, err := t.find(target)
@@ -243,7 +159,7 @@ func (t *Tx) Outline(target digest.Digest) (_ *Outline, err error) {
 		return nil, err
 	}
 	value, err := t.sealed(bucketOutlines, key)
-	if err == nil && value == nil {
+	if err == nil && (value == nil || t.hasTouched(value)) {
 		err = absent("outline of %s", target)
 	}
 	if err != nil {
@@ -253,6 +169,21 @@ func (t *Tx) Outline(target digest.Digest) (_ *Outline, err error) {
 	d := codec.NewDecoder(value)
 	o.Alone, o.nodes = d.Bool(), *d
 	return o, nil
+}
+
+// hasTouched reports whether an outline, as it is stored, says something of a blob that was
+// touched.
+func (t *Tx) hasTouched(outline []byte) (has bool) {
+	t.each(bucketTouched, nil, func(key, _ []byte) bool {
+		d := codec.NewDecoder(outline)
+		for d.Bool(); d.More() && !has; {
+			var n drawn
+			n.read(d)
+			has = bytes.Equal(n.key, key)
+		}
+		return !has
+	})
+	return has
 }
 
 // find finds what an outline says of a digest, if it says anything. Who asks in the order in

@@ -5,41 +5,32 @@ import (
 	"context"
 )
 
+// outlineCheck compares the outlines of a database with those that another one would have.
+type outlineCheck struct {
+	mine, want *Tx
+	f          func(Difference) error
+	ended      func() error // asked now and then
+	err        error        // what has ended it
+	count      int
+}
+
 // compareOutlines calls f with the outlines that are not what those of want would be, and
 // with the targets that should have one: not each has one, and how far those that were stale
-// are drawn is not in the journal.
+// are drawn is not in the journal. Those that say something of what was touched nobody believes.
 func (t *Tx) compareOutlines(ctx context.Context, want *Tx, f func(Difference) error) error {
-	n := 0
-	var err error
-	differs := func(b bucket, root []byte, what string) {
-		if err == nil {
-			err = f(Difference{Bucket: b.String(), Record: describe(b, root), What: what})
-		}
-	}
-	ended := func() bool {
-		if n++; n%64 == 0 && err == nil {
-			err = ctx.Err()
-		}
-		return err != nil
-	}
-	t.each(bucketOutlines, nil, func(root, sealed []byte) bool {
-		value, _, wrong := want.outline(root)
-		mine, damaged := unseal(bucketOutlines, root, sealed)
-		switch {
-		case wrong != nil:
-			err = wrong
-		case value == nil:
-			differs(bucketOutlines, root, "superfluous")
-		case damaged != nil || !bytes.Equal(value, mine):
-			differs(bucketOutlines, root, "different")
-		}
-		return !ended()
-	})
+	c := outlineCheck{mine: t, want: want, f: f, ended: ctx.Err}
+	t.each(bucketOutlines, nil, c.outline)
 	t.each(bucketStale, nil, func(root, _ []byte) bool {
 		if !want.any(bucketTargets, root) {
-			differs(bucketStale, root, "superfluous")
+			c.differs(bucketStale, root, "superfluous")
 		}
-		return !ended()
+		return c.goOn()
+	})
+	t.each(bucketTouched, nil, func(key, place []byte) bool {
+		if _, err := unseal(bucketTouched, key, place); err != nil {
+			c.differs(bucketTouched, key, "different")
+		}
+		return c.goOn()
 	})
 	var last []byte
 	want.each(bucketTargets, nil, func(key, _ []byte) bool {
@@ -48,17 +39,58 @@ func (t *Tx) compareOutlines(ctx context.Context, want *Tx, f func(Difference) e
 			return true
 		}
 		last = bytes.Clone(root)
-		if t.has(bucketOutlines, root) || t.has(bucketStale, root) {
-			return !ended()
-		}
-		value, _, wrong := want.outline(root)
-		switch {
-		case wrong != nil:
-			err = wrong
-		case value != nil:
-			differs(bucketOutlines, root, "missing")
-		}
-		return !ended()
+		return c.target(root)
 	})
-	return err
+	return c.err
+}
+
+// outline compares one outline that there is.
+func (c *outlineCheck) outline(root, sealed []byte) bool {
+	want, _, err := c.want.outline(root)
+	mine, damaged := unseal(bucketOutlines, root, sealed)
+	switch {
+	case err != nil:
+		c.fail(err)
+	case damaged == nil && c.mine.hasTouched(mine):
+	case want == nil:
+		c.differs(bucketOutlines, root, "superfluous")
+	case damaged != nil || !bytes.Equal(want, mine):
+		c.differs(bucketOutlines, root, "different")
+	}
+	return c.goOn()
+}
+
+// target looks whether a target has the outline that it should have.
+func (c *outlineCheck) target(root []byte) bool {
+	if c.mine.has(bucketOutlines, root) || c.mine.has(bucketStale, root) {
+		return c.goOn()
+	}
+	want, _, err := c.want.outline(root)
+	switch {
+	case err != nil:
+		c.fail(err)
+	case want != nil && !c.mine.hasTouched(want):
+		c.differs(bucketOutlines, root, "missing")
+	}
+	return c.goOn()
+}
+
+func (c *outlineCheck) differs(b bucket, key []byte, what string) {
+	if c.err == nil {
+		c.err = c.f(Difference{Bucket: b.String(), Record: describe(b, key), What: what})
+	}
+}
+
+func (c *outlineCheck) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// goOn reports whether to go on.
+func (c *outlineCheck) goOn() bool {
+	if c.count++; c.count%64 == 0 {
+		c.fail(c.ended())
+	}
+	return c.err == nil
 }

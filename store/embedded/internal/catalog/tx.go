@@ -247,9 +247,18 @@ const maxKey = 2 << 10
 // returns false. It is not to write to the bucket; what it gets is valid as long as
 // the transaction.
 func (t *Tx) each(b bucket, prefix []byte, f func(key, value []byte) bool) {
+	t.eachAfter(b, prefix, nil, f)
+}
+
+// eachAfter is each for the keys which go on with what comes after a rest; nil: for all.
+func (t *Tx) eachAfter(b bucket, prefix, rest []byte, f func(key, value []byte) bool) {
 	c := t.cursor(b)
 	defer t.keep(b, c)
-	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+	from := prefix
+	if rest != nil {
+		from = append(join(prefix, rest), 0) // the least that comes after it
+	}
+	for k, v := c.Seek(from); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
 		if len(k) > maxKey {
 			panic("a key is too long") // and would be copied: see recovered
 		}
