@@ -51,6 +51,9 @@ func (c *checker) blob(ctx context.Context, d digest.Digest, b catalog.Blob) err
 	if unusable(err) {
 		c.bad[d] = true
 		c.found(BadBlob, string(d), err)
+		if b.File() {
+			c.s.distrust(d) // or who writes it would believe that it is there
+		}
 		return c.repaired(func() error { return c.repairBlob(d, b) })
 	}
 	if err != nil {

@@ -33,6 +33,9 @@ type Options struct {
 	// LockTimeout is how long Open waits for another process that has the store open;
 	// 0 is 10 s, negative: not at all.
 	LockTimeout time.Duration
+	// Waiting is called at most once, by Open, when it has waited for such a process for a
+	// second, with what that says of itself; nil: nobody is told.
+	Waiting func(owner string)
 	// ReadOnly opens a store that is there for reading, and writes nothing but the
 	// lock. It has to be locked as well.
 	ReadOnly bool

@@ -24,16 +24,24 @@ const (
 	// maxOwner is how much of the lock file is shown.
 	maxOwner = 256
 
+	// tellAfter is after which time of waiting that is told.
+	tellAfter = time.Second
+
 	// minLockWait is how long is tried at least: what was just closed may take a moment.
 	minLockWait = 10 * time.Millisecond
 )
 
 // lock makes this Store the only one of its directory, and says so in the lock file.
 // After the timeout the error, ErrUnavailable, names who has it.
-func lock(ctx context.Context, root *os.Root, timeout time.Duration) (func() error, error) {
-	waiting, cancel := context.WithTimeout(ctx, max(timeout, minLockWait))
-	defer cancel()
-	unlock, err := durable.Lock(waiting, root, lockName)
+func lock(ctx context.Context, root *os.Root, opts Options) (func() error, error) {
+	timeout := max(opts.LockTimeout, minLockWait)
+	unlock, err := lockWithin(ctx, root, min(timeout, tellAfter))
+	if timeout > tellAfter && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		if opts.Waiting != nil {
+			opts.Waiting(owner(root))
+		}
+		unlock, err = lockWithin(ctx, root, timeout-tellAfter)
+	}
 	switch {
 	case err == nil:
 		writeOwner(root)
@@ -44,6 +52,13 @@ func lock(ctx context.Context, root *os.Root, timeout time.Duration) (func() err
 		return nil, fmt.Errorf("the store %s is open in another process (%s): %w", root.Name(), owner(root), errdefs.ErrUnavailable)
 	}
 	return nil, fmt.Errorf("locking the store: %w", err)
+}
+
+// lockWithin waits for the lock for a time at most.
+func lockWithin(ctx context.Context, root *os.Root, timeout time.Duration) (func() error, error) {
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return durable.Lock(waiting, root, lockName)
 }
 
 // makeLock makes the lock file unless it is there.

@@ -39,7 +39,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Store, err error) {
 	if s.root, err = openRoot(dir, s.opts); err != nil {
 		return nil, err
 	}
-	if s.unlock, err = lock(ctx, s.root, s.opts.LockTimeout); err != nil {
+	if s.unlock, err = lock(ctx, s.root, s.opts); err != nil {
 		return nil, err
 	}
 	formatErr := readFormat(s.root)
@@ -156,7 +156,7 @@ func (s *Store) openRecords(ctx context.Context, formatErr error) error {
 	}
 	s.degrade(errors.Join(formatErr, dbErr, journalErr))
 	if dbErr == nil {
-		return nil
+		return s.takeState(ctx)
 	}
 	s.scratch = dbErr
 	return s.openScratch(ctx)

@@ -228,7 +228,7 @@ func (s *Store) believeFile(ctx context.Context, w *wanted, size int64) error {
 			epoch, err = tx.Verified(d)
 			return err
 		})
-		if err != nil || epoch == s.epoch.Load() {
+		if err != nil || epoch != 0 && epoch == s.epoch.Load() {
 			return err
 		}
 	}

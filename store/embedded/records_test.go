@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -61,6 +62,10 @@ func TestWrongRecords(t *testing.T) {
 		"children":   {func(tx *bolt.Tx) error { return emptyBucket(tx, "children") }, true},
 		"referrers":  {func(tx *bolt.Tx) error { return emptyBucket(tx, "referrers") }, true},
 		"one more":   {func(tx *bolt.Tx) error { return tx.Bucket([]byte("targets")).Put([]byte("x"), nil) }, true},
+		"no suspect": {func(tx *bolt.Tx) error { return tx.Bucket([]byte("suspects")).Put([]byte("x"), nil) }, true},
+		"no lease":   {func(tx *bolt.Tx) error { return tx.Bucket([]byte("ended")).Put([]byte("x"), nil) }, true},
+		"live lease": {endLive, true},
+		"verified":   {rotVerified, true},
 		"next bytes": {func(tx *bolt.Tx) error { return tx.Bucket([]byte("bytes")).SetSequence(1) }, true},
 		"next lease": {func(tx *bolt.Tx) error { return tx.Bucket([]byte("leases")).SetSequence(0) }, true},
 	} {
@@ -86,6 +91,21 @@ func TestWrongRecords(t *testing.T) {
 			})
 		}
 	}
+}
+
+// endLive notes that a lease which is there has ended.
+func endLive(tx *bolt.Tx) error {
+	key, _ := tx.Bucket([]byte("holds")).Cursor().First()
+	return tx.Bucket([]byte("ended")).Put(bytes.Clone(key[:8]), nil)
+}
+
+// rotVerified changes a bit of what is known of when files were verified.
+func rotVerified(tx *bolt.Tx) error {
+	b := tx.Bucket([]byte("verified"))
+	key, value := b.Cursor().First()
+	value = bytes.Clone(value)
+	value[0] ^= 1
+	return b.Put(bytes.Clone(key), value)
 }
 
 func emptyBucket(tx *bolt.Tx, name string) error {

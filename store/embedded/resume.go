@@ -14,23 +14,10 @@ import (
 // resume goes on where the store was left: what the journal has and the database has not
 // is applied, as after a crash between the two.
 func (s *Store) resume(ctx context.Context) error {
-	var state catalog.State
-	err := s.view(ctx, func(tx *catalog.Tx) (err error) {
-		state, err = tx.State()
-		return err
-	})
-	if err != nil {
+	if err := s.takeState(ctx); err != nil || s.opts.ReadOnly {
 		return err
 	}
-	s.epoch.Store(state.Epoch)
-	s.sweep = state.Sweep || !state.Clean
-	if !state.Clean || s.boot == "" || s.boot != state.Boot {
-		s.epoch.Add(1)
-	}
-	if s.opts.ReadOnly {
-		return nil
-	}
-	err = s.replay(ctx)
+	err := s.replay(ctx)
 	switch {
 	case errdefs.IsDataLoss(err) || errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err):
 		s.degrade(err)
@@ -42,6 +29,25 @@ func (s *Store) resume(ctx context.Context) error {
 		s.log.Warn("removing what is left of an old journal", "error", err)
 	}
 	return s.sizeJournal()
+}
+
+// takeState takes over what the database says of the store. Unless that was closed properly, and
+// nothing happened to the machine, an epoch begins.
+func (s *Store) takeState(ctx context.Context) error {
+	var state catalog.State
+	err := s.view(ctx, func(tx *catalog.Tx) (err error) {
+		state, err = tx.State()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.epoch.Store(state.Epoch)
+	s.sweep = state.Sweep || !state.Clean
+	if !state.Clean || s.boot == "" || s.boot != state.Boot || s.refused() != nil {
+		s.epoch.Add(1)
+	}
+	return nil
 }
 
 // replay applies what the journal has and the database has not, and has the journal be

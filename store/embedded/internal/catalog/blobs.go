@@ -277,7 +277,13 @@ func (t *Tx) Facts(d digest.Digest) (f store.Facts, err error) {
 // Verified returns the epoch in which a blob's file was verified last; 0: in none.
 func (t *Tx) Verified(d digest.Digest) (epoch uint64, err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	value, err := t.sealed(bucketVerified, digestKey(d))
+	key := digestKey(d)
+	return verifiedIn(key, t.get(bucketVerified, key))
+}
+
+// verifiedIn reads a record of bucket verified; nil: there is none.
+func verifiedIn(key, value []byte) (epoch uint64, err error) {
+	value, err = unseal(bucketVerified, key, value)
 	if value == nil || err != nil {
 		return 0, err
 	}

@@ -32,10 +32,18 @@ func (d Difference) String() string {
 // changes that t should have seen. An error of f ends it, as does a t that cannot be read.
 func (t *Tx) Compare(ctx context.Context, want *Tx, f func(Difference) error) (err error) {
 	defer recovered(&err, debug.SetPanicOnFault(true))
+	leases, err := want.Leases()
+	if err != nil {
+		return err
+	}
+	live := map[uint64]bool{}
+	for _, l := range leases {
+		live[l.Number] = true
+	}
 	ended := map[uint64]bool{}
 	for _, tx := range []*Tx{t, want} {
 		tx.each(bucketEnded, nil, func(key, _ []byte) bool {
-			if len(key) == 8 {
+			if len(key) == 8 && !live[binary.BigEndian.Uint64(key)] {
 				ended[binary.BigEndian.Uint64(key)] = true
 			}
 			return true
@@ -52,6 +60,9 @@ func (t *Tx) Compare(ctx context.Context, want *Tx, f func(Difference) error) (e
 		if err := t.compare(ctx, want, b, ended, f); err != nil {
 			return err
 		}
+	}
+	if err := t.compareOwn(ctx, live, f); err != nil {
+		return err
 	}
 	return t.compareOutlines(ctx, want, f)
 }

@@ -10,8 +10,8 @@ const (
 	// redrawn is how many digests, about, a transaction looks up to draw outlines. The
 	// others are stale, and drawn by Redraw.
 	redrawn = 10_000
-	// manyRoots are so many that they are not marked one by one when a blob below them has
-	// changed: it is touched instead.
+	// manyRoots are so many, together with the documents that lead to them, that they are not
+	// marked one by one when a blob below them has changed: it is touched instead.
 	manyRoots = 1_000
 )
 
@@ -26,11 +26,15 @@ func (t *Tx) redraw(root []byte) {
 // redrawAbove notes that a blob has changed, for all roots above it.
 func (t *Tx) redrawAbove(key []byte) {
 	var roots [][]byte
+	places := 0
 	t.above(key, place{}, func(p place) bool {
-		roots = append(roots, p.root)
-		return len(roots) < t.db.manyRoots
+		if len(p.root) > 0 {
+			roots = append(roots, p.root)
+		}
+		places++
+		return places < t.db.manyRoots
 	})
-	if len(roots) >= t.db.manyRoots {
+	if places >= t.db.manyRoots {
 		t.seal(bucketTouched, key, place{}.append(nil))
 		return
 	}
@@ -40,7 +44,8 @@ func (t *Tx) redrawAbove(key []byte) {
 }
 
 // place is one among those of the roots above a blob: the blob itself, or a document that
-// leads to it, and a root that has it as a document. The zero value is before all.
+// leads to it, and a root that has it as a document, or none before the first. The zero value
+// is before all.
 type place struct{ under, root []byte }
 
 func (p place) append(b []byte) []byte { return slices.Concat(b, p.under, p.root) }
@@ -51,15 +56,17 @@ func placeOf(value []byte) place {
 	return place{under, root}
 }
 
-// above calls f with the roots above a blob that come after a place, until it returns false:
-// those of the blob itself first, then those of the documents that lead to it. A root may come
-// more than once. What f gets is valid as long as the transaction.
+// above calls f with the places of the roots above a blob that come after a place, until it
+// returns false: those of the blob itself first, then those of the documents that lead to it.
+// A root may come more than once. What f gets is valid as long as the transaction.
 func (t *Tx) above(key []byte, after place, f func(place) bool) {
 	more := true
 	under := func(d []byte) bool {
-		from := []byte(nil)
+		from := []byte{}
 		if bytes.Equal(d, after.under) {
 			from = after.root
+		} else if more = f(place{under: d}); !more {
+			return false
 		}
 		t.eachAfter(bucketContained, d, from, func(k, _ []byte) bool {
 			more = f(place{d, k[len(d):]})
@@ -153,7 +160,11 @@ func (t *Tx) redrawTouched(looked, limit int) (_ int, more bool, err error) {
 		}
 		last := place{}
 		t.above(key, placeOf(bytes.Clone(value)), func(p place) bool {
-			looked += max(t.draw(p.root), 1)
+			n := 1
+			if len(p.root) > 0 {
+				n = max(t.draw(p.root), 1)
+			}
+			looked += n
 			last = p
 			return looked < limit
 		})

@@ -90,9 +90,45 @@ func TestTouchedBelowMany(t *testing.T) {
 	for ; step(); steps++ {
 		believed(many, false)
 	}
-	if want := len(many) * 3 / 1000; steps < want {
+	if want := len(many) * 4 / 1000; steps < want {
 		t.Errorf("%d steps; want %d", steps, want)
 	}
 	believed(many, true)
 	believed(few, true)
+}
+
+// TestTouchedBelowNone: a step has an end among documents above which there are no roots any more.
+func TestTouchedBelowNone(t *testing.T) {
+	t.Parallel()
+	db := newPlace(t).create(t, "db")
+	g := &graph{blobs: map[digest.Digest]*store.Facts{}}
+	layer := g.add("layer", nil)
+	const documents = 1200
+	sharing(t, db, g, documents, layer)
+	do(t, db, g.put(layer))
+	var forget []catalog.Change
+	for i := range documents {
+		forget = append(forget, catalog.DropName{Key: fmt.Sprintf("%s:%d", layer.Encoded()[:8], i)})
+	}
+	do(t, db, forget...)
+	const limit = 100
+	steps := 1
+	for more := true; more; steps++ {
+		update(t, db, func(tx *catalog.Tx) (err error) {
+			var n int
+			if n, more, err = tx.Redraw(limit); n > limit+1 {
+				t.Errorf("a step has looked up %d", n)
+			}
+			return err
+		})
+	}
+	if steps < documents/limit {
+		t.Errorf("%d documents are looked at in %d steps", documents, steps)
+	}
+	view(t, db, func(tx *catalog.Tx) error {
+		if n := tx.Touched(); n > 0 {
+			t.Errorf("%d blobs are touched", n)
+		}
+		return nil
+	})
 }
