@@ -21,6 +21,7 @@ type index struct {
 	order      []string          // the keys, as orderOf sorts them
 	targets    map[digest.Digest]keys
 	containing map[digest.Digest]keys
+	awaiting   map[digest.Digest]keys // by image configs that are not known
 	repository map[string]keys
 	digests    map[digest.Algorithm][]digest.Digest // of containing, sorted
 }
@@ -28,7 +29,8 @@ type index struct {
 // entry is a record and what it is found by.
 type entry struct {
 	store.Record
-	ids []digest.Digest
+	ids    []digest.Digest
+	awaits []digest.Digest // image configs by which it is found once they are known
 }
 
 // keys is a set of keys of records.
@@ -43,7 +45,8 @@ func newIndex() *index {
 func (x *index) clear() {
 	x.records, x.order = map[string]*entry{}, nil
 	x.targets, x.containing = map[digest.Digest]keys{}, map[digest.Digest]keys{}
-	x.repository, x.digests = map[string]keys{}, map[digest.Algorithm][]digest.Digest{}
+	x.awaiting, x.repository = map[digest.Digest]keys{}, map[string]keys{}
+	x.digests = map[digest.Algorithm][]digest.Digest{}
 }
 
 // orderOf returns what sorts as List sorts keys: dangling records first.
@@ -131,6 +134,9 @@ func (x *index) add(e *entry) {
 	for _, d := range e.ids {
 		put(x.containing, d, key)
 	}
+	for _, d := range e.awaits {
+		put(x.awaiting, d, key)
+	}
 	if name := repositoryOf(e.Record); name != "" {
 		put(x.repository, name, key)
 	}
@@ -142,6 +148,9 @@ func (x *index) remove(e *entry) {
 	drop(x.targets, e.Target.Digest, key)
 	for _, d := range e.ids {
 		drop(x.containing, d, key)
+	}
+	for _, d := range e.awaits {
+		drop(x.awaiting, d, key)
 	}
 	if name := repositoryOf(e.Record); name != "" {
 		drop(x.repository, name, key)
@@ -175,12 +184,18 @@ func (x *index) named(d digest.Digest) []string {
 	return names
 }
 
-// above returns the records that contain a digest.
+// above returns the records that contain a digest, or would if it were that of an image
+// config which is known.
 func (x *index) above(d digest.Digest) []store.Record {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	var all []store.Record
-	for key := range x.containing[d] {
+	found := maps.Clone(x.containing[d])
+	if found == nil {
+		found = keys{}
+	}
+	maps.Copy(found, x.awaiting[d])
+	all := make([]store.Record, 0, len(found))
+	for key := range found {
 		all = append(all, x.records[key].Record)
 	}
 	return all
@@ -188,25 +203,28 @@ func (x *index) above(d digest.Digest) []store.Record {
 
 // newEntry returns a record with what it is found by: the documents that are known.
 func (s *Store) newEntry(r store.Record) *entry {
-	found := set{r.Target.Digest: {}}
+	found, awaited := set{r.Target.Digest: {}}, set{}
 	s.docs.mu.RLock()
 	defer s.docs.mu.RUnlock()
-	s.ids(found, r.Target.Digest)
-	return &entry{Record: r, ids: slices.Collect(maps.Keys(found))}
+	s.ids(found, awaited, r.Target.Digest)
+	return &entry{Record: r, ids: slices.Collect(maps.Keys(found)), awaits: slices.Collect(maps.Keys(awaited))}
 }
 
 // ids adds what is below a document, which is in found already.
-func (s *Store) ids(found set, d digest.Digest) {
+func (s *Store) ids(found, awaited set, d digest.Digest) {
 	for _, e := range s.docs.known[d].Edges {
 		below := e.Desc.Digest
 		if _, seen := found[below]; seen || e.Role == image.RoleLayer || e.Role == image.RoleOpaque {
 			continue
 		}
 		if _, known := s.docs.known[below]; e.Role == image.RoleConfig && !known {
-			continue // not an image config, or not there
+			if isImageConfig(e.Desc.MediaType) { // not there, or cannot be read
+				awaited[below] = struct{}{}
+			}
+			continue
 		}
 		found[below] = struct{}{}
-		s.ids(found, below)
+		s.ids(found, awaited, below)
 	}
 }
 

@@ -204,6 +204,8 @@ func TestOthersContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the config is found no more", func() bool { return len(keysOf(t, s, containing(facts.Config))) == 0 })
+	o.write(t, facts.Edges[0].Desc)
+	eventually(t, "the config is found again", func() bool { return slices.Equal(keysOf(t, s, containing(facts.Config)), []string{busybox}) })
 }
 
 // TestAdopt shows that an image which another client has written without labels is kept
