@@ -138,27 +138,30 @@ func (b *batch) commit(ctx context.Context, wants []*complete) error {
 
 // commitOne commits a blob, unless another batch has.
 func (b *batch) commitOne(ctx context.Context, c *complete) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	release, err := c.turn.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	d := c.desc.Digest
-	if c.visible {
+	visible, facts := c.state()
+	if visible {
 		return b.s.holdThere(ctx, b.lease, d)
 	}
 	labels := map[string]string{}
-	var err error
 	if c.heals {
 		if labels, err = b.s.discard(ctx, b.lease, d); err != nil {
 			return fmt.Errorf("publishing %s: %w", d, err)
 		}
 	}
-	if c.facts != nil {
-		maps.Copy(labels, labelsOf(*c.facts))
+	if facts != nil {
+		maps.Copy(labels, labelsOf(*facts))
 	}
 	err = b.commitBytes(ctx, c, labels)
 	if errdefs.IsAlreadyExists(err) { // another client was faster
 		err = b.s.holdThere(ctx, b.lease, d)
-		if err == nil && c.facts != nil {
-			err = b.s.label(ctx, d, *c.facts)
+		if err == nil && facts != nil {
+			err = b.s.label(ctx, d, *facts)
 		}
 	}
 	if err == nil && c.heals {
@@ -169,11 +172,11 @@ func (b *batch) commitOne(ctx context.Context, c *complete) error {
 	if err != nil {
 		return fmt.Errorf("publishing %s: %w", d, err)
 	}
-	c.visible = true
-	if c.facts != nil {
-		b.s.docs.put(d, *c.facts)
+	if facts != nil {
+		b.s.docs.put(d, *facts)
 	}
 	b.s.docs.mark(d, good)
+	c.show()
 	return nil
 }
 

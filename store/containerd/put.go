@@ -26,7 +26,7 @@ func (b *batch) Put(ctx context.Context, desc ocispec.Descriptor, role image.Rol
 			return "", err
 		}
 	}
-	c, done, err := b.claim(ctx, desc, role)
+	c, done, err := b.claim(ctx, desc, role, func() ([]byte, error) { return readAllOf(ctx, desc, open) })
 	if err != nil {
 		return "", fmt.Errorf("putting %s: %w", desc.Digest, err)
 	}
@@ -50,33 +50,62 @@ func (b *batch) Put(ctx context.Context, desc ocispec.Descriptor, role image.Rol
 	return put, b.want(ctx, c)
 }
 
-// claim returns a blob that another batch has made ready, or the right to write it. What
-// is ready is held at once: the other lease may end before this batch is published.
-func (b *batch) claim(ctx context.Context, desc ocispec.Descriptor, role image.Role) (there *complete, done func(), err error) {
+// claim returns a blob that another batch has made ready, or the right to write it. Where
+// its bytes are needed read has them.
+func (b *batch) claim(ctx context.Context, desc ocispec.Descriptor, role image.Role, read func() ([]byte, error)) (there *complete, done func(), err error) {
 	i := b.s.ingests
 	for {
 		c, done, err := i.claim(ctx, desc.Digest)
 		if c == nil {
 			return nil, done, err
 		}
-		err = c.wantedAs(desc, role)
-		if err == nil {
-			err = lost(b.s.holdThere(ctx, b.lease, desc.Digest))
-		}
-		if visible, _ := c.state(); visible && err == nil {
-			_, err = b.s.info(ctx, desc.Digest)
-		}
+		err = b.meet(ctx, c, desc, role, read)
 		if err == nil {
 			return c, nil, nil
 		}
-		if errdefs.IsNotFound(err) { // it was published and collected before it was held
+		absent := errors.Is(err, errAbsent)
+		if absent { // it was published and collected before it was held, or is damaged
 			i.forget(c)
 		}
 		i.leave(ctx, c)
-		if !errdefs.IsNotFound(err) {
+		if !absent {
 			return nil, nil, err
 		}
 	}
+}
+
+// meet has a blob that another batch has made ready be what this one wants. It is held at
+// once: the other lease may end before this batch is published.
+func (b *batch) meet(ctx context.Context, c *complete, desc ocispec.Descriptor, role image.Role, read func() ([]byte, error)) error {
+	if err := c.agrees(desc, role); err != nil {
+		return err
+	}
+	release, err := c.turn.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	visible, facts := c.state()
+	document := isDocument(desc.MediaType, role) && facts == nil
+	if document && !visible {
+		data := c.data
+		if c.in != nil { // which cannot be read
+			if data, err = read(); err != nil {
+				return err
+			}
+		}
+		if err := c.understand(data, desc.MediaType); err != nil {
+			return err
+		}
+	}
+	if err := b.s.holdThere(ctx, b.lease, desc.Digest); err != nil || !visible {
+		return lost(err)
+	}
+	info, err := b.look(ctx, desc.Digest)
+	if err == nil && document {
+		err = b.understand(ctx, c, info, desc.MediaType)
+	}
+	return err
 }
 
 // errAbsent is ErrNotFound for what is to be written, and not that of an opener or a
@@ -109,18 +138,24 @@ func (b *batch) find(ctx context.Context, desc ocispec.Descriptor, role image.Ro
 	if info, err = b.look(ctx, d); err != nil { // it may have been collected before it was held
 		return nil, err
 	}
-	c := &complete{desc: ocispec.Descriptor{Digest: d, Size: info.GetSize()}, visible: true}
+	c := newComplete(d, info.GetSize())
+	c.show()
 	if isDocument(desc.MediaType, role) {
-		facts, err := b.s.understand(ctx, info, desc.MediaType)
-		if errdefs.IsDataLoss(err) {
-			return nil, errDamaged
-		}
-		if err != nil {
-			return nil, err
-		}
-		c.facts = &facts
+		err = b.understand(ctx, c, info, desc.MediaType)
 	}
-	return c, nil
+	return c, err
+}
+
+// understand notes what is known of a document that is visible.
+func (b *batch) understand(ctx context.Context, c *complete, info *contentapi.Info, mediaType string) error {
+	facts, err := b.s.understand(ctx, info, mediaType)
+	if errdefs.IsDataLoss(err) {
+		return errDamaged
+	}
+	if err == nil {
+		c.know(facts)
+	}
+	return err
 }
 
 // lost gives the error for a lease that is not there a kind of its own.
@@ -166,6 +201,20 @@ func (b *batch) fetchSmall(ctx context.Context, desc ocispec.Descriptor, role im
 			return nil, err
 		}
 	}
+	data, err := readAllOf(ctx, desc, open)
+	if err != nil {
+		return nil, err
+	}
+	c := newComplete(desc.Digest, int64(len(data)))
+	c.data = data
+	if document {
+		err = c.understand(data, desc.MediaType)
+	}
+	return c, err
+}
+
+// readAllOf reads a blob from its opener, up to its size or that of a document.
+func readAllOf(ctx context.Context, desc ocispec.Descriptor, open store.Opener) ([]byte, error) {
 	r, err := open(ctx, 0)
 	if err != nil {
 		return nil, err
@@ -182,14 +231,7 @@ func (b *batch) fetchSmall(ctx context.Context, desc ocispec.Descriptor, role im
 		return nil, fmt.Errorf("it has more than %d bytes: %w", limit, errdefs.ErrResourceExhausted)
 	}
 	// Not by media type: a signed manifest is known to containerd by its bytes.
-	if err := image.VerifyBytes(data, ocispec.Descriptor{Digest: desc.Digest, Size: max(desc.Size, -1)}); err != nil {
-		return nil, err
-	}
-	c := &complete{desc: ocispec.Descriptor{Digest: desc.Digest, Size: int64(len(data))}, data: data}
-	if err := c.wantedAs(desc, role); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return data, image.VerifyBytes(data, ocispec.Descriptor{Digest: desc.Digest, Size: max(desc.Size, -1)})
 }
 
 // fetchLarge reads a blob into an ingest, from where an earlier Put has stopped. What
@@ -224,7 +266,9 @@ func (b *batch) fetchLarge(ctx context.Context, desc ocispec.Descriptor, open st
 		err := fmt.Errorf("it has %d bytes and digest %s where %d bytes are wanted: %w", in.offset, have, desc.Size, errdefs.ErrDataLoss)
 		return nil, errors.Join(err, b.s.abort(context.WithoutCancel(ctx), in.ref))
 	}
-	return &complete{desc: ocispec.Descriptor{Digest: desc.Digest, Size: in.offset}, in: in}, nil
+	c := newComplete(desc.Digest, in.offset)
+	c.in = in
+	return c, nil
 }
 
 // fill writes what an opener has after what is there, up to one byte beyond the size.

@@ -27,27 +27,48 @@ type complete struct {
 
 	wanted int // by batches; guarded by ingests.mu
 
-	mu      sync.Mutex // held while it is published
+	turn lock // held while it is published or understood
+
+	mu      sync.Mutex // what follows changes while turn is held too
 	visible bool
-	facts   *store.Facts // of a document
+	facts   *store.Facts // of a document: with it, what is visible has its labels
 }
 
-// understand notes what is known of a blob that is wanted as a document.
-func (c *complete) understand(mediaType string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.facts != nil {
+func newComplete(d digest.Digest, size int64) *complete {
+	return &complete{desc: ocispec.Descriptor{Digest: d, Size: size}, turn: newLock()}
+}
+
+// agrees checks that a blob has the size that is wanted, which a document may have.
+func (c *complete) agrees(desc ocispec.Descriptor, role image.Role) error {
+	if desc.Size >= 0 && desc.Size != c.desc.Size {
+		return fmt.Errorf("%s has %d bytes, not %d: %w", desc.Digest, c.desc.Size, desc.Size, errdefs.ErrDataLoss)
+	}
+	if !isDocument(desc.MediaType, role) {
 		return nil
 	}
-	if c.in != nil {
-		return fmt.Errorf("%s is being written as a layer, and is wanted as a document: %w", c.desc.Digest, errdefs.ErrFailedPrecondition)
-	}
-	facts, err := derive(c.data, mediaType)
+	return checkSize(desc.Digest, c.desc.Size, desc.MediaType)
+}
+
+// understand notes what is known of a document that is not visible, by its bytes.
+func (c *complete) understand(data []byte, mediaType string) error {
+	facts, err := derive(data, mediaType)
 	if err != nil {
 		return fmt.Errorf("document %s: %w", c.desc.Digest, err)
 	}
-	c.facts = &facts
+	c.know(facts)
 	return nil
+}
+
+func (c *complete) know(facts store.Facts) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.facts = &facts
+}
+
+func (c *complete) show() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.visible = true
 }
 
 // state returns whether the blob is visible, and its facts if it is a document.
@@ -182,18 +203,4 @@ func (i *ingests) keep(ctx context.Context, c *complete) {
 	if err != nil && !errdefs.IsUnavailable(err) { // else another process writes it
 		i.s.log.Warn("a complete blob that was not published is not kept", "digest", c.desc.Digest, "error", err)
 	}
-}
-
-// wantedAs has a complete blob be understood in a role, whose descriptor must agree.
-func (c *complete) wantedAs(desc ocispec.Descriptor, role image.Role) error {
-	if desc.Size >= 0 && desc.Size != c.desc.Size {
-		return fmt.Errorf("%s has %d bytes, not %d: %w", desc.Digest, c.desc.Size, desc.Size, errdefs.ErrDataLoss)
-	}
-	if !isDocument(desc.MediaType, role) {
-		return nil
-	}
-	if err := checkSize(desc.Digest, c.desc.Size, desc.MediaType); err != nil {
-		return err
-	}
-	return c.understand(desc.MediaType)
 }

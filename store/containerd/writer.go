@@ -145,7 +145,7 @@ func (w *writer) Commit(ctx context.Context, desc ocispec.Descriptor, role image
 		}
 		return err
 	}
-	c, done, err := w.b.claim(ctx, desc, role)
+	c, done, err := w.b.claim(ctx, desc, role, w.all)
 	if err != nil {
 		return err
 	}
@@ -178,17 +178,33 @@ func (w *writer) check(desc ocispec.Descriptor) error {
 	return nil
 }
 
+// all returns what was written.
+func (w *writer) all() ([]byte, error) {
+	if !w.whole {
+		return nil, fmt.Errorf("a document was written in parts: it must be written anew: %w", errdefs.ErrFailedPrecondition)
+	}
+	return w.head, nil
+}
+
 // hand gives what was written to the batch. It heals what is damaged.
 func (w *writer) hand(ctx context.Context, desc ocispec.Descriptor, role image.Role, heals bool) error {
-	c := &complete{desc: ocispec.Descriptor{Digest: desc.Digest, Size: w.in.offset}, heals: heals}
-	if isDocument(desc.MediaType, role) || w.whole && w.in.offset <= smallBlob {
-		if !w.whole {
-			return fmt.Errorf("document %s was written in parts: it must be written anew: %w", desc.Digest, errdefs.ErrFailedPrecondition)
+	c := newComplete(desc.Digest, w.in.offset)
+	c.heals = heals
+	if isDocument(desc.MediaType, role) {
+		data, err := w.all()
+		if err != nil {
+			return err
 		}
-		c.data = w.head
-		if err := c.wantedAs(desc, role); err != nil {
+		err = c.agrees(desc, role)
+		if err == nil {
+			err = c.understand(data, desc.MediaType)
+		}
+		if err != nil {
 			return errors.Join(err, w.abort(ctx))
 		}
+	}
+	if _, document := c.state(); document != nil || w.whole && w.in.offset <= smallBlob {
+		c.data = w.head
 		w.b.s.ingests.share(c)
 		return errors.Join(w.b.want(ctx, c), w.abort(ctx)) // it is written again by Publish
 	}

@@ -34,6 +34,7 @@ func (f Factory) facts() map[string]func(*testing.T) {
 		"manifest before config":   f.factsInAnyOrder,
 		"config comes later":       f.factsLater,
 		"layer first, then a name": f.factsAfterLayer,
+		"layer of another batch":   f.factsAfterOther,
 		"none":                     f.noFacts,
 		"bad documents":            f.badDocuments,
 	}
