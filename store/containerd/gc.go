@@ -100,9 +100,12 @@ func (s *Store) endLeases(ctx context.Context) error {
 	return nil
 }
 
+// briefly is how long a lease lives that only a killed process leaves.
+const briefly = time.Hour
+
 // collect runs containerd's collection: it does so for whoever ends a lease and waits.
 func (s *Store) collect(ctx context.Context) error {
-	l, err := s.createLease(ctx, store.Lease{ID: "dhow-" + rand.Text(), Until: time.Now().Add(guardTime)}, map[string]string{labelUse: "collect"})
+	l, err := s.createLease(ctx, store.Lease{ID: "dhow-" + rand.Text(), Until: time.Now().Add(briefly)}, map[string]string{labelUse: "collect"})
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package containerd
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +26,7 @@ const (
 	labelProcess = spaceOurs + "process"     // the ID of the process that it is tied to
 	labelCreated = spaceOurs + "created"     // where containerd's own time is that of Extend
 	labelUse     = spaceOurs + "use"         // for leases that callers do not see: what they are for
+	labelCopy    = spaceOurs + "copy"        // the ID of the lease that it is a copy of
 )
 
 // resourceContent is containerd's name for what we have leases hold.
@@ -35,14 +35,15 @@ const resourceContent = "content"
 // lease is a lease as containerd has it.
 type lease struct {
 	store.Lease
-	over bool
-	use  string
+	labels map[string]string // all of them
+	over   bool
+	use    string
 }
 
 // leaseOf reads one.
 func leaseOf(l *leasesapi.Lease) lease {
 	labels := l.GetLabels()
-	r := lease{Lease: store.Lease{ID: l.GetID(), Created: l.GetCreatedAt().AsTime()}, use: labels[labelUse]}
+	r := lease{Lease: store.Lease{ID: l.GetID(), Created: l.GetCreatedAt().AsTime()}, labels: labels, use: labels[labelUse]}
 	if until, err := time.Parse(time.RFC3339Nano, labels[labelExpire]); err == nil {
 		r.Until = until
 		r.over = !time.Now().Before(until)
@@ -73,18 +74,18 @@ func (s *Store) listLeases(ctx context.Context) ([]lease, error) {
 	return all, nil
 }
 
-// findLease returns a lease that is not over, in containerd's words.
-func (s *Store) findLease(ctx context.Context, id string) (*leasesapi.Lease, error) {
-	answer, err := s.leases.List(ctx, &leasesapi.ListRequest{})
+// findLease returns a lease that is not over.
+func (s *Store) findLease(ctx context.Context, id string) (lease, error) {
+	all, err := s.listLeases(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing leases: %w", err)
+		return lease{}, err
 	}
-	for _, l := range answer.GetLeases() {
-		if l.GetID() == id && !leaseOf(l).over {
+	for _, l := range all {
+		if l.ID == id && !l.over {
 			return l, nil
 		}
 	}
-	return nil, fmt.Errorf("lease %s: %w", strictjson.Quote(id), errdefs.ErrNotFound)
+	return lease{}, fmt.Errorf("lease %s: %w", strictjson.Quote(id), errdefs.ErrNotFound)
 }
 
 // checkLease is ErrNotFound for a lease that there is not, or that is over.
@@ -230,65 +231,4 @@ func (s *Store) resources(ctx context.Context, id string) ([]*leasesapi.Resource
 		return nil, fmt.Errorf("listing what lease %s holds: %w", strictjson.Quote(id), err)
 	}
 	return answer.GetResources(), nil
-}
-
-// Extend moves the end of a lease. containerd cannot change one: another one of the
-// same ID takes its place, and a third one holds everything meanwhile.
-func (s *Store) Extend(ctx context.Context, id string, until time.Time) error {
-	release, err := s.leasing.take(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	l, err := s.findLease(ctx, id)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	return s.replaceLease(ctx, l, until)
-}
-
-// guardTime is how long the lease lives that holds everything while another one is
-// replaced, should this process be killed then.
-const guardTime = time.Hour
-
-func (s *Store) replaceLease(ctx context.Context, l *leasesapi.Lease, until time.Time) (err error) {
-	guard := "dhow-" + rand.Text()
-	if _, err := s.createLease(ctx, store.Lease{ID: guard, Until: time.Now().Add(guardTime)}, map[string]string{labelUse: "extend"}); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.deleteLease(ctx, guard, false)) }()
-	resources, err := s.resources(ctx, l.GetID())
-	if err != nil {
-		return err
-	}
-	if err := s.addResources(ctx, guard, resources); err != nil {
-		return err
-	}
-	labels := maps.Clone(l.GetLabels())
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	delete(labels, labelExpire)
-	if !until.IsZero() {
-		labels[labelExpire] = until.UTC().Format(time.RFC3339Nano)
-	}
-	labels[labelCreated] = leaseOf(l).Created.UTC().Format(time.RFC3339Nano)
-	if err := s.deleteLease(ctx, l.GetID(), false); err != nil {
-		return err
-	}
-	if _, err := s.leases.Create(ctx, &leasesapi.CreateRequest{ID: l.GetID(), Labels: labels}); err != nil {
-		return fmt.Errorf("making lease %s anew: %w", strictjson.Quote(l.GetID()), err)
-	}
-	return s.addResources(ctx, l.GetID(), resources)
-}
-
-func (s *Store) addResources(ctx context.Context, id string, resources []*leasesapi.Resource) error {
-	for _, r := range resources {
-		if err := s.addResource(ctx, id, r.GetType(), r.GetID()); err != nil {
-			return err
-		}
-	}
-	return nil
 }

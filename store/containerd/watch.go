@@ -24,8 +24,6 @@ import (
 )
 
 const (
-	// patience is how long is waited for a daemon that does not answer.
-	patience = 5 * time.Second
 	// The pauses before a lost daemon is asked again.
 	minPause, maxPause = 50 * time.Millisecond, 5 * time.Second
 	// readers is how many documents are read at once when the index is built.
