@@ -85,6 +85,11 @@ func (s *Store) snapshot(ctx context.Context) (snapshot, error) {
 
 // endLeases ends the leases of processes that have ended, which containerd cannot know.
 func (s *Store) endLeases(ctx context.Context) error {
+	release, err := s.leasing.take(ctx) // or one may be made anew after it was listed
+	if err != nil {
+		return err
+	}
+	defer release()
 	leases, err := s.listLeases(ctx)
 	if err != nil {
 		return err
