@@ -6,12 +6,13 @@ import "os"
 
 func boot() string { return "" }
 
-// Started returns when a process was started, which is not known here, and whether
-// there is one of that number.
-func Started(pid int) (start uint64, alive bool) {
+func where() (boot, namespace string) { return "", "" }
+
+// look tells whether there is a process of that number: not when it was started.
+func look(pid int) (start uint64, state State) {
 	p, err := os.FindProcess(pid)
-	if err != nil {
-		return 0, false
+	if err != nil || p.Release() != nil {
+		return 0, Ended
 	}
-	return 0, p.Release() == nil
+	return 0, Running
 }

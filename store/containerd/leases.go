@@ -35,12 +35,13 @@ const resourceContent = "content"
 // lease is a lease as containerd has it.
 type lease struct {
 	store.Lease
-	labels map[string]string // all of them
-	over   bool
-	use    string
+	process process.ID        // that it is tied to, if it is
+	labels  map[string]string // all of them
+	over    bool
+	use     string
 }
 
-// leaseOf reads one.
+// leaseOf reads one. It is over if that can be known from it alone, see endUnseen.
 func leaseOf(l *leasesapi.Lease) lease {
 	labels := l.GetLabels()
 	r := lease{Lease: store.Lease{ID: l.GetID(), Created: l.GetCreatedAt().AsTime()}, labels: labels, use: labels[labelUse]}
@@ -52,8 +53,8 @@ func leaseOf(l *leasesapi.Lease) lease {
 		r.Created = created
 	}
 	if id, tied := labels[labelProcess]; tied {
-		r.Process = true
-		r.over = r.over || !process.ID(id).Alive()
+		r.Process, r.process = true, process.ID(id)
+		r.over = r.over || r.process.State() == process.Ended
 	}
 	others := maps.Clone(labels)
 	delete(others, labelExpire) // Until says it
@@ -61,9 +62,10 @@ func leaseOf(l *leasesapi.Lease) lease {
 	return r
 }
 
-// listLeases returns all leases, those that are over too.
-func (s *Store) listLeases(ctx context.Context) ([]lease, error) {
-	answer, err := s.leases.List(ctx, &leasesapi.ListRequest{})
+// listLeases returns the leases that one of the filters lets through, without filters all:
+// those that are over too.
+func (s *Store) listLeases(ctx context.Context, filters ...string) ([]lease, error) {
+	answer, err := s.leases.List(ctx, &leasesapi.ListRequest{Filters: filters})
 	if err != nil {
 		return nil, fmt.Errorf("listing leases: %w", err)
 	}
@@ -71,7 +73,7 @@ func (s *Store) listLeases(ctx context.Context) ([]lease, error) {
 	for _, l := range answer.GetLeases() {
 		all = append(all, leaseOf(l))
 	}
-	return all, nil
+	return all, s.endUnseen(ctx, all)
 }
 
 // findLease returns a lease that is not over.
