@@ -21,7 +21,7 @@ type pins struct {
 	lease string
 
 	turn  lock                  // guards what follows, and the lease itself
-	made  bool                  // the lease
+	made  bool                  // the lease, and it holds what is counted
 	count map[digest.Digest]int // of those who want it kept
 }
 
@@ -46,27 +46,35 @@ func (p *pins) hold(ctx context.Context, d digest.Digest) (release func() error,
 		return nil, err
 	}
 	defer done()
-	if p.add(d, 1) == 1 {
-		err = p.make(ctx)
-		if err == nil {
-			err = p.s.addResource(ctx, p.lease, resourceContent, d.String())
-		}
-		if err != nil {
-			p.add(d, -1)
-			return nil, err
-		}
+	p.add(d, 1)
+	if err := p.keep(ctx, d); err != nil {
+		p.add(d, -1)
+		return nil, err
 	}
 	return sync.OnceValue(func() error { return p.release(ctx, d) }), nil
 }
 
-// make makes the lease when it is needed for the first time.
-func (p *pins) make(ctx context.Context) error {
+// keep has the lease hold a blob that is counted. When there is none yet, or another client
+// has removed it, it is made, and holds all that is counted.
+func (p *pins) keep(ctx context.Context, d digest.Digest) error {
 	if p.made {
-		return nil
+		err := p.s.addResource(ctx, p.lease, resourceContent, d.String()) // even if it does: how else to know that it is there
+		if !errdefs.IsNotFound(err) {
+			return err
+		}
+		p.made = false
 	}
 	_, err := p.s.createLease(ctx, store.Lease{ID: p.lease, Process: true}, map[string]string{labelUse: "read"})
-	p.made = err == nil
-	return err
+	if err != nil && !errdefs.IsAlreadyExists(err) { // it is ours, and was not filled
+		return err
+	}
+	for d := range p.count {
+		if err := p.s.addResource(ctx, p.lease, resourceContent, d.String()); err != nil {
+			return err
+		}
+	}
+	p.made = true
+	return nil
 }
 
 // release lets go of a blob, even when the context has ended. A daemon that has lost the

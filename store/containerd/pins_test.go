@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/dhowhq/dhow/internal/testimage"
@@ -57,5 +58,53 @@ func TestMoveKeeps(t *testing.T) {
 	}
 	if _, err := s.Stat(t.Context(), root.Digest); !errdefs.IsNotFound(err) {
 		t.Errorf("what has no name any more: %v", err)
+	}
+}
+
+// TestPinsLost shows that what is read is kept again from the next time on that something
+// is opened, after another client has removed the lease that has kept it.
+func TestPinsLost(t *testing.T) {
+	t.Parallel()
+	d := running(t)
+	namespace := newNamespace()
+	s, o := connect(t, d, namespace), connect(t, d, namespace)
+	var root digest.Digest
+	var blobs []digest.Digest
+	for _, d := range mine(t, s).Digests() {
+		if facts, _ := s.docs.facts(d); len(facts.Edges) > 0 {
+			root = d
+		} else {
+			blobs = append(blobs, d)
+		}
+	}
+	open := func(s *Store, d digest.Digest) {
+		t.Helper()
+		r, err := s.Open(t.Context(), d, 0)
+		if err != nil {
+			t.Fatal("Open:", err)
+		}
+		t.Cleanup(func() {
+			if err := r.Close(); err != nil {
+				t.Error("Close:", err)
+			}
+		})
+	}
+	for i, next := range []digest.Digest{blobs[1], blobs[1], blobs[0]} { // another one, the same, and one from before
+		if i == 0 {
+			open(s, blobs[0])
+		}
+		if err := o.deleteLease(t.Context(), s.pins.lease, false); err != nil {
+			t.Fatal(err)
+		}
+		open(s, next)
+		if i == 0 {
+			if err := s.Release(t.Context(), "mine"); err != nil {
+				t.Fatal("Release:", err)
+			}
+		}
+		wantAll(t, o, blobs[0], blobs[1])
+	}
+	if _, err := o.Stat(t.Context(), root); !errdefs.IsNotFound(err) {
+		t.Errorf("what nobody reads: %v", err)
 	}
 }
