@@ -182,13 +182,13 @@ func (b *batch) commitOne(ctx context.Context, c *complete) error {
 
 // commitBytes commits what is in memory or in an open ingest.
 func (b *batch) commitBytes(ctx context.Context, c *complete, labels map[string]string) error {
+	if err := b.s.holdThere(ctx, b.lease, c.desc.Digest); err != nil { // not by the commit: the lease may be being replaced
+		return err
+	}
 	if c.in != nil {
-		if err := b.s.holdThere(ctx, b.lease, c.desc.Digest); err != nil {
-			return err
-		}
 		return c.in.commit(ctx, c.desc.Digest, labels)
 	}
-	in, err := b.s.openPut(ctx, c.desc.Digest, c.desc.Size, b.lease)
+	in, err := b.s.openPut(ctx, c.desc.Digest, c.desc.Size, "")
 	if err != nil {
 		return err
 	}
