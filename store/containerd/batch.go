@@ -2,7 +2,6 @@ package containerd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,13 +9,9 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/dhowhq/dhow/store"
 )
-
-// committers is how many blobs are committed at once.
-const committers = 4
 
 // Begin begins to write blobs under a lease. They are committed by Publish, one by one:
 // a daemon that is lost in the middle of it has some of them.
@@ -24,7 +19,7 @@ func (s *Store) Begin(ctx context.Context, lease string) (store.Batch, error) {
 	if err := s.checkLease(ctx, lease); err != nil {
 		return nil, err
 	}
-	return &batch{s: s, lease: lease}, nil
+	return &batch{s: s, lease: lease, wants: map[digest.Digest]*complete{}}, nil
 }
 
 type batch struct {
@@ -33,19 +28,21 @@ type batch struct {
 
 	mu     sync.Mutex
 	closed bool
-	wants  []*complete
+	wants  map[digest.Digest]*complete
 }
 
-// want has the batch publish a blob, of which it has a share.
+// want has the batch publish a blob, of which it has a share, and nothing else of that
+// digest: what it had was lost.
 func (b *batch) want(ctx context.Context, c *complete) error {
 	b.mu.Lock()
-	closed, again := b.closed, slices.Contains(b.wants, c)
-	if !closed && !again {
-		b.wants = append(b.wants, c)
+	closed, left := b.closed, c
+	if !closed && b.wants[c.desc.Digest] != c {
+		left = b.wants[c.desc.Digest]
+		b.wants[c.desc.Digest] = c
 	}
 	b.mu.Unlock()
-	if closed || again {
-		b.s.ingests.leave(ctx, c)
+	if left != nil {
+		b.s.ingests.leave(ctx, left)
 	}
 	if closed {
 		return b.over()
@@ -79,7 +76,7 @@ func (b *batch) Publish(ctx context.Context, moves ...store.Move) ([]store.Moved
 	}
 	defer release()
 	b.mu.Lock()
-	wants, closed := slices.Clone(b.wants), b.closed
+	wants, closed := slices.Collect(maps.Values(b.wants)), b.closed
 	b.mu.Unlock()
 	if closed {
 		return nil, b.over()
@@ -101,113 +98,21 @@ func (b *batch) Publish(ctx context.Context, moves ...store.Move) ([]store.Moved
 	if err != nil {
 		return nil, err
 	}
-	b.mu.Lock()
-	b.wants = slices.DeleteFunc(b.wants, func(c *complete) bool { return slices.Contains(wants, c) })
-	b.mu.Unlock()
 	for _, c := range wants {
-		b.s.ingests.leave(ctx, c)
+		b.published(ctx, c)
 	}
 	return moved, nil
 }
 
-// commit makes blobs visible, which the lease holds, and has the records that contain
-// them be found by them.
-func (b *batch) commit(ctx context.Context, wants []*complete) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(committers)
-	for _, c := range wants {
-		group.Go(func() error { return b.commitOne(groupCtx, c) })
+// published has the batch want a blob no more, unless it has been put again.
+func (b *batch) published(ctx context.Context, c *complete) {
+	b.mu.Lock()
+	mine := b.wants[c.desc.Digest] == c
+	if mine {
+		delete(b.wants, c.desc.Digest)
 	}
-	if err := group.Wait(); err != nil {
-		return err
+	b.mu.Unlock()
+	if mine {
+		b.s.ingests.leave(ctx, c)
 	}
-	for _, c := range wants {
-		if _, facts := c.state(); facts == nil {
-			continue
-		}
-		above := b.s.index.above(c.desc.Digest)
-		for _, r := range above {
-			if err := b.s.learnGraph(ctx, rootEdge(r)); err != nil {
-				return err
-			}
-		}
-		b.s.reindex(above...)
-	}
-	return nil
-}
-
-// commitOne commits a blob, unless another batch has.
-func (b *batch) commitOne(ctx context.Context, c *complete) error {
-	release, err := c.turn.take(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	d := c.desc.Digest
-	visible, facts := c.state()
-	if visible {
-		return b.s.holdThere(ctx, b.lease, d)
-	}
-	labels := map[string]string{}
-	if c.heals {
-		if labels, err = b.s.discard(ctx, b.lease, d); err != nil {
-			return fmt.Errorf("publishing %s: %w", d, err)
-		}
-	}
-	if facts != nil {
-		maps.Copy(labels, labelsOf(*facts))
-	}
-	err = b.commitBytes(ctx, c, labels)
-	if errdefs.IsAlreadyExists(err) { // another client was faster
-		err = b.s.holdThere(ctx, b.lease, d)
-		if err == nil && facts != nil {
-			err = b.s.label(ctx, d, *facts)
-		}
-	}
-	if err == nil && c.heals {
-		if err = b.s.verify(ctx, d, c.desc.Size); errdefs.IsDataLoss(err) {
-			err = fmt.Errorf("what is damaged stays, for another namespace has it too: %w", err)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("publishing %s: %w", d, err)
-	}
-	if facts != nil {
-		b.s.docs.put(d, *facts)
-	}
-	b.s.docs.mark(d, good)
-	c.show()
-	return nil
-}
-
-// commitBytes commits what is in memory or in an open ingest.
-func (b *batch) commitBytes(ctx context.Context, c *complete, labels map[string]string) error {
-	if err := b.s.holdThere(ctx, b.lease, c.desc.Digest); err != nil { // not by the commit: the lease may be being replaced
-		return err
-	}
-	if c.in != nil {
-		return c.in.commit(ctx, c.desc.Digest, labels)
-	}
-	in, err := b.s.openPut(ctx, c.desc.Digest, c.desc.Size, "")
-	if err != nil {
-		return err
-	}
-	if err = in.reset(ctx); err == nil {
-		_, err = in.write(ctx, c.data)
-	}
-	if err != nil {
-		in.close()
-		return errors.Join(err, b.s.abort(context.WithoutCancel(ctx), in.ref))
-	}
-	return in.commit(ctx, c.desc.Digest, labels)
-}
-
-// holdThere has a lease hold a blob.
-func (s *Store) holdThere(ctx context.Context, id string, d digest.Digest) error {
-	release, err := s.leasing.take(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	return s.addResource(ctx, id, resourceContent, d.String())
 }

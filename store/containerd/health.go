@@ -83,7 +83,7 @@ func (s *Store) verify(ctx context.Context, d digest.Digest, size int64) error {
 }
 
 // discard removes a damaged blob, so that the right one can take its place, and returns
-// the labels for that. Meanwhile the lease holds what these have kept.
+// the labels for that, also with an error. Meanwhile the lease holds what these have kept.
 func (s *Store) discard(ctx context.Context, lease string, d digest.Digest) (labels map[string]string, err error) {
 	labels = map[string]string{}
 	info, err := s.rawInfo(ctx, d)
@@ -94,12 +94,13 @@ func (s *Store) discard(ctx context.Context, lease string, d digest.Digest) (lab
 	}
 	if err == nil {
 		_, err = s.content.Delete(ctx, &contentapi.DeleteContentRequest{Digest: d.String()})
+		s.docs.mark(d, unknown)
 	}
 	if err == nil || errdefs.IsNotFound(err) { // without a record there can be a file
 		err = s.collect(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("removing what is damaged: %w", err)
+		return labels, fmt.Errorf("removing what is damaged: %w", err)
 	}
 	return labels, nil
 }

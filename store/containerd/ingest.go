@@ -27,11 +27,14 @@ const (
 	lockedPause = 20 * time.Millisecond
 )
 
-// ingest is an ingest that is open for writing. It is not safe for concurrent use.
+// ingest is an ingest that is open for writing, until it has ended: then what was written
+// is there, and can be opened again by its ref. It is not safe for concurrent use.
 type ingest struct {
 	ref    string
 	stream grpc.BidiStreamingClient[contentapi.WriteContentRequest, contentapi.WriteContentResponse]
 	cancel context.CancelFunc
+	ended  bool   // the stream
+	freed  func() // called when it ends, if not nil
 	offset int64
 	digest digest.Digest // SHA-256 of what there is
 }
@@ -89,10 +92,13 @@ func (s *Store) tryIngest(ctx context.Context, ref string, total int64, lease st
 }
 
 // do sends a message and takes the answer. When the context ends the stream does too,
-// and with it the hold on the ref.
+// and with it the hold on the ref; so it does after any error.
 func (in *ingest) do(ctx context.Context, req *contentapi.WriteContentRequest) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if in.ended {
+		return fmt.Errorf("writing %s, whose stream has ended: %w", strictjson.Quote(in.ref), errdefs.ErrUnavailable)
 	}
 	ended := context.AfterFunc(ctx, in.cancel)
 	err := in.stream.Send(req)
@@ -101,9 +107,11 @@ func (in *ingest) do(ctx context.Context, req *contentapi.WriteContentRequest) e
 		answer, err = in.stream.Recv()
 	}
 	if !ended() {
+		in.end()
 		return ctx.Err()
 	}
 	if err != nil {
+		in.end()
 		return fmt.Errorf("writing %s: %w", strictjson.Quote(in.ref), errgrpc.ToNative(err))
 	}
 	in.offset = answer.GetOffset()
@@ -148,9 +156,21 @@ func (in *ingest) commit(ctx context.Context, d digest.Digest, labels map[string
 	return err
 }
 
+// end ends the stream.
+func (in *ingest) end() {
+	in.cancel()
+	if !in.ended && in.freed != nil {
+		in.freed()
+	}
+	in.ended = true
+}
+
 // close keeps what was written. It waits until the daemon has let go of the ref.
 func (in *ingest) close() {
-	defer in.cancel()
+	if in.ended {
+		return
+	}
+	defer in.end()
 	if in.stream.CloseSend() != nil {
 		return
 	}

@@ -22,8 +22,10 @@ const smallBlob = 64 << 10
 type complete struct {
 	desc  ocispec.Descriptor
 	data  []byte  // of a small blob or a document
-	in    *ingest // of any other one, open
+	in    *ingest // of any other one, open or ended
 	heals bool    // what was there was damaged
+
+	labels map[string]string // of what was damaged and is removed; guarded by turn
 
 	wanted int // by batches; guarded by ingests.mu
 
@@ -35,7 +37,7 @@ type complete struct {
 }
 
 func newComplete(d digest.Digest, size int64) *complete {
-	return &complete{desc: ocispec.Descriptor{Digest: d, Size: size}, turn: newLock()}
+	return &complete{desc: ocispec.Descriptor{Digest: d, Size: size}, labels: map[string]string{}, turn: newLock()}
 }
 
 // agrees checks that a blob has the size that is wanted, which a document may have.

@@ -29,6 +29,7 @@ func (f Factory) cancel() map[string]func(*testing.T) {
 		"while bytes are waited for": f.cancelReading,
 		"while another batch writes": f.cancelWaiting,
 		"while it walks":             f.cancelWalking,
+		"while it publishes":         f.cancelPublishing,
 		"while it reads":             f.cancelOpened,
 	}
 }

@@ -115,32 +115,37 @@ func (f Factory) factsAfterOther(t *testing.T) {
 	}
 	for name, do := range steps {
 		for what, size := range map[string]int{"small": small, "large": large} {
-			t.Run(name+", "+what, func(t *testing.T) {
-				w := f.world(t)
-				root := w.annotated(t, size)
-				one, two := w.begin(t, w.lease(t)), w.begin(t, w.lease(t))
-				for _, n := range w.src.nodes(t, root) {
-					if n.Desc.Digest != root.Digest {
-						two.put(t, n.Desc, n.Role)
-					}
-				}
-				do(t, one, two, root)
-				two.publish(t, store.Move{Name: busybox, To: target(root)})
-				edges := w.edges(t, root)
-				facts, err := w.Facts(t.Context(), root.Digest)
-				if err != nil || facts.Config != edges[0].Desc.Digest {
-					t.Errorf("Facts: %+v, %v", facts, err)
-				}
-				one.close(t)
-				two.close(t)
-				for _, l := range w.leases(t) {
-					w.release(t, l.ID)
-				}
-				w.collect(t)
-				w.wantImage(t, root)
-			})
+			t.Run(name+", "+what, func(t *testing.T) { f.factsAfterSteps(t, size, do) })
 		}
 	}
+}
+
+// factsAfterSteps does some steps with an image's manifest of that size, of which the
+// second batch has put all else and is then published.
+func (f Factory) factsAfterSteps(t *testing.T, size int, do func(t *testing.T, one, two *batch, root ocispec.Descriptor)) {
+	t.Helper()
+	w := f.world(t)
+	root := w.annotated(t, size)
+	one, two := w.begin(t, w.lease(t)), w.begin(t, w.lease(t))
+	for _, n := range w.src.nodes(t, root) {
+		if n.Desc.Digest != root.Digest {
+			two.put(t, n.Desc, n.Role)
+		}
+	}
+	do(t, one, two, root)
+	two.publish(t, store.Move{Name: busybox, To: target(root)})
+	edges := w.edges(t, root)
+	facts, err := w.Facts(t.Context(), root.Digest)
+	if err != nil || facts.Config != edges[0].Desc.Digest {
+		t.Errorf("Facts: %+v, %v", facts, err)
+	}
+	one.close(t)
+	two.close(t)
+	for _, l := range w.leases(t) {
+		w.release(t, l.ID)
+	}
+	w.collect(t)
+	w.wantImage(t, root)
 }
 
 // annotated makes an image whose manifest has so many bytes at least.
