@@ -87,6 +87,14 @@ func (b *batch) Publish(ctx context.Context, moves ...store.Move) ([]store.Moved
 			fresh[c.desc.Digest] = *facts
 		}
 	}
+	unpin, err := b.s.pinTargets(ctx, slices.DeleteFunc(slices.Clone(moves), func(m store.Move) bool {
+		_, ours := fresh[m.To.Digest]
+		return ours
+	}))
+	defer unpin()
+	if err != nil {
+		return nil, err
+	}
 	p, err := b.s.plan(ctx, moves, fresh)
 	if err != nil {
 		return nil, err

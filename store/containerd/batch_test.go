@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
@@ -185,5 +187,52 @@ func TestHealRepeated(t *testing.T) {
 	}
 	if !there.GetCreatedAt().AsTime().Equal(after.GetCreatedAt().AsTime()) {
 		t.Error("what was healed was written again")
+	}
+}
+
+// TestPublishKeepsTarget shows that what a name is to point at is not collected while blobs
+// are committed, though the batch has not put it.
+func TestPublishKeepsTarget(t *testing.T) {
+	t.Parallel()
+	d := running(t)
+	namespace := newNamespace()
+	s, o := connect(t, d, namespace), newOther(t, d, namespace)
+	root := o.src.Image(testimage.Image{Name: t.Name(), Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
+	held := begin(t, s).(*batch).lease
+	publish(t, s, held, &o.src, root)
+	b, desc := begin(t, s).(*batch), layers(&o.src)[0]
+	putLayer(t, b, &o.src, desc)
+	goOn, err := b.wants[desc.Digest].turn.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := make(chan error, 1)
+	go func() {
+		_, err := b.Publish(t.Context(), store.Move{Name: busybox, To: target(root)})
+		published <- err
+	}()
+	kept := false
+	for deadline := time.Now().Add(2 * time.Second); !kept && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		resources, err := o.resources(t.Context(), s.pins.lease)
+		if err != nil && !errdefs.IsNotFound(err) {
+			t.Fatal(err)
+		}
+		kept = slices.ContainsFunc(resources, func(r *leasesapi.Resource) bool { return r.GetID() == root.Digest.String() })
+	}
+	if err := s.Release(t.Context(), held); err != nil {
+		t.Fatal("Release:", err)
+	}
+	if _, err := o.Collect(t.Context()); err != nil {
+		t.Fatal("Collect:", err)
+	}
+	goOn()
+	if err := <-published; err != nil {
+		t.Error("Publish:", err)
+	}
+	if _, err := s.Stat(t.Context(), root.Digest); err != nil {
+		t.Error("what the name points at:", err)
+	}
+	if resources, err := o.resources(t.Context(), s.pins.lease); len(resources) != 0 || !kept {
+		t.Errorf("kept while blobs are committed: %t; afterwards: %v, %v", kept, resources, err)
 	}
 }
