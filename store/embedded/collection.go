@@ -86,9 +86,7 @@ func (c *collection) endLeases(tx *catalog.Tx) error {
 			c.step.Leases++
 			c.step.Examined++
 		}
-		if c.leases.all = len(leases) < atOnce; c.leases.all {
-			return nil
-		}
+		c.leases.all = len(leases) < atOnce
 		if err := c.enough(); err != nil {
 			return err
 		}

@@ -55,6 +55,61 @@ func TestFileThatCannotGo(t *testing.T) {
 	wantSound(t, s)
 }
 
+// TestKilledInTheFirstCollection: when a process was killed between journal and database in
+// the first transaction since the store was closed, and that was a collection, the files of what
+// it has let go are found by the next collection, also where another command comes before it.
+func TestKilledInTheFirstCollection(t *testing.T) {
+	t.Parallel()
+	for _, others := range []int{0, 1} {
+		killedInTheFirstCollection(t, others)
+	}
+}
+
+func killedInTheFirstCollection(t *testing.T, others int) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "store")
+	s := openStore(t, dir, embedded.Options{})
+	src := &source{Store: &testimage.Store{}}
+	layer := src.Put(ocispec.MediaTypeImageLayer, bytes.Repeat([]byte("x"), 100<<10))
+	b, lease := newBatch(t, s)
+	src.put(t, b, layer, image.RoleLayer)
+	if _, err := b.Publish(t.Context()); err != nil {
+		t.Fatal("Publish:", err)
+	}
+	closeStore(t, b)
+	if err := s.Release(t.Context(), lease); err != nil {
+		t.Fatal("Release:", err)
+	}
+	closeStore(t, s)
+	database := filepath.Join(dir, "catalog.db")
+	file := filepath.Join(dir, "blobs/sha256", layer.Digest.Encoded()[:2], layer.Digest.Encoded())
+	before, err := os.ReadFile(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, dir, embedded.Options{})
+	if c, err := store.Collect(t.Context(), s); err != nil || c.Blobs != 1 {
+		t.Fatalf("Collect: %+v, %v", c, err)
+	}
+	closeStore(t, s)
+	if err := errors.Join(os.WriteFile(database, before, 0o600), os.WriteFile(file, src.Get(layer.Digest), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+
+	for range others {
+		closeStore(t, openStore(t, dir, embedded.Options{}))
+	}
+	s = openStore(t, dir, embedded.Options{})
+	defer closeStore(t, s)
+	if _, err := store.Collect(t.Context(), s); err != nil {
+		t.Error("Collect:", err)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a collection leaves the file:", err)
+	}
+	wantSound(t, s)
+}
+
 // TestLeak: a blob that nobody needs, and that no collection would find, is told of, and goes
 // with the first collection after a repair.
 func TestLeak(t *testing.T) {

@@ -2,7 +2,9 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 
 	"github.com/containerd/errdefs"
 
@@ -63,6 +65,16 @@ func (s *Store) replay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if state.Clean {
+		goesOn, err := journalGoesOn(ctx, s.journalAt, state.Journal)
+		if err != nil {
+			return err
+		}
+		if goesOn { // whoever wrote that has not come to say that the store is not clean
+			state.Clean, s.sweep = false, true
+			s.epoch.Add(1)
+		}
+	}
 	if !state.Clean {
 		if err := journal.Settle(ctx, s.journalAt, state.Journal); err != nil {
 			return err
@@ -79,6 +91,16 @@ func (s *Store) replay(ctx context.Context) error {
 		s.log.Info("applied what a crash has left in the journal", "entries", r.entries)
 	}
 	return err
+}
+
+// journalGoesOn reports whether there is an entry from a position on.
+func journalGoesOn(ctx context.Context, dir *os.Root, from journal.Position) (bool, error) {
+	there := errors.New("there is one")
+	_, err := journal.Read(ctx, dir, from, journal.Visitor{Entry: func(journal.Position, []byte) error { return there }})
+	if errors.Is(err, there) {
+		return true, nil
+	}
+	return false, err
 }
 
 // sizeJournal notes how large the journal is before the segment that is written to.
@@ -127,7 +149,7 @@ func (r *replayer) commit(at journal.Position) error {
 	if err != nil {
 		return err
 	}
-	state.Journal = at
+	state.Journal, state.Clean = at, false
 	r.tx.SetState(state)
 	err = r.tx.Commit()
 	r.tx, r.bytes = nil, 0
