@@ -38,8 +38,8 @@ type LoadOptions struct {
 	// meanwhile; empty: os.TempDir. MaxStaged bounds it in bytes; 0: 256 GiB.
 	TempDir   string
 	MaxStaged int64
-	// Parallel and Events are those of copy.Options. Images are loaded one after the
-	// other, each with events of its own.
+	// Parallel and Events are those of copy.Options. Images are loaded one after the other,
+	// with the events of one copy: the last comes when all is visible.
 	Parallel int
 	Events   func(copy.Event)
 }
@@ -151,8 +151,10 @@ func (s *Service) load(ctx context.Context, r io.Reader, opts LoadOptions) (load
 	}
 	defer st.close()
 	var places []*loadPlace
+	shown := progress{tell: opts.Events}
 	for _, im := range images {
 		p := newLoadPlace(st, im, given)
+		opts.Events = shown.next()
 		if err := s.loadImage(ctx, p, opts); err != nil {
 			return loaded, fmt.Errorf("image %s: %w", im.Root.Digest, err)
 		}
@@ -169,6 +171,7 @@ func (s *Service) load(ctx context.Context, r io.Reader, opts LoadOptions) (load
 	if err := naming.publish(ctx, st); err != nil {
 		return loaded, err
 	}
+	shown.committed()
 	for _, p := range places {
 		loaded.Images = append(loaded.Images, p.LoadedImage)
 	}

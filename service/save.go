@@ -47,8 +47,8 @@ type SaveOptions struct {
 	// NoReferrers leaves out the manifests that refer to what is saved, and NoDigestTags
 	// the tags sha256-<hex>.sig, .att and .sbom that are here.
 	NoReferrers, NoDigestTags bool
-	// Parallel and Events are those of copy.Options. Images are saved one after the other,
-	// each with events of its own.
+	// Parallel and Events are those of copy.Options. Images are saved one after the other, with
+	// the events of one copy: the last comes when all has been written.
 	Parallel int
 	Events   func(copy.Event)
 }
@@ -110,7 +110,7 @@ type SavedImage struct {
 // found for platform". A single image that lacks something is ErrUnavailable. What Resolve
 // does not find is an error as there, and none of all this writes a byte. After any later
 // error what was written is worth nothing. Until it returns nothing that it saves is
-// collected.
+// collected. It returns when the context ends, but may leave a write to the stream behind.
 func (s *Service) Save(ctx context.Context, w io.Writer, references []string, opts SaveOptions) (Saved, error) {
 	saved, err := s.save(ctx, w, references, opts)
 	if err != nil {
@@ -161,13 +161,19 @@ func (s *Service) save(ctx context.Context, w io.Writer, references []string, op
 			return saved, fmt.Errorf("%.512q: %w", p.References[0], err)
 		}
 	}
+	shown := progress{tell: opts.Events}
 	for _, p := range plans {
+		opts.Events = shown.next()
 		if err := s.runSave(ctx, p, opts); err != nil {
 			return saved, fmt.Errorf("%.512q: %w", p.References[0], err)
 		}
 		saved.Images = append(saved.Images, p.SavedImage)
 	}
-	return saved, aw.Finish(ctx)
+	if err := aw.Finish(ctx); err != nil {
+		return saved, err
+	}
+	shown.committed()
+	return saved, nil
 }
 
 // checkSave checks what was asked for by itself.

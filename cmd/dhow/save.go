@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/dhowhq/dhow/cmd/dhow/internal/progress"
 	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
+	"github.com/dhowhq/dhow/copy"
 	"github.com/dhowhq/dhow/service"
 	"github.com/dhowhq/dhow/transport"
 )
@@ -106,7 +108,7 @@ func (a *app) save(ctx context.Context, f *saveFlags, references []string) (err 
 	if err != nil {
 		return err
 	}
-	shown, err := f.renderer(a)
+	mode, err := f.mode(a)
 	if err != nil {
 		return err
 	}
@@ -116,12 +118,23 @@ func (a *app) save(ctx context.Context, f *saveFlags, references []string) (err 
 	}
 	defer func() { err = errors.Join(err, file.close()) }()
 	return a.withImages(ctx, storeLook, func(images *service.Service) error {
-		opts.Events = shown.Event
+		shown := progress.New(mode, a.errOut)
+		var end *copy.Event // comes before the file is there
+		opts.Events = func(e copy.Event) {
+			if e.Kind == copy.EventCommitted {
+				end = &e
+				return
+			}
+			shown.Event(e)
+		}
 		var saved service.Saved
 		err := file.fill(ctx, func(w io.Writer) (err error) {
 			saved, err = images.Save(ctx, w, references, opts)
 			return err
 		})
+		if err == nil && end != nil {
+			shown.Event(*end)
+		}
 		if err = errors.Join(err, shown.Close()); err != nil {
 			return err
 		}
