@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -32,13 +33,30 @@ func exitCode(err error) int {
 	}
 }
 
-// errorLine returns the one line in which an error is told.
+// errorLine returns the one line in which an error is told: of one that was joined also
+// what had failed before it was stopped.
 func errorLine(ctx context.Context, err error) string {
 	line := err.Error()
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
-		line = "stopped: " + cause.Error()
+		line = errors.Join(fmt.Errorf("stopped: %w", cause), notCanceled(err)).Error()
 	}
 	return "dhow: " + text.Escape(oneLine(line))
+}
+
+// notCanceled returns those of joined errors that do not come of the end of a context.
+func notCanceled(err error) error {
+	if !errors.Is(err, context.Canceled) {
+		return err
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() {
+		return nil
+	}
+	var others []error
+	for _, err := range joined.Unwrap() {
+		others = append(others, notCanceled(err))
+	}
+	return errors.Join(others...)
 }
 
 // oneLine returns the text of an error in one line: errors that were joined stand on

@@ -264,3 +264,24 @@ func TestRemovalsThatCannotBeTold(t *testing.T) {
 		t.Errorf("exit code %d, %q", cmd.ProcessState.ExitCode(), got)
 	}
 }
+
+// What had failed before a command was stopped is told beside that.
+func TestErrorsBeforeAnInterrupt(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(errors.New("interrupt signal received"))
+	stopped := fmt.Errorf("removing b: %w", context.Canceled)
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{stopped, "dhow: stopped: interrupt signal received"},
+		{errors.Join(errors.Join(fmt.Errorf("a: %w", errdefs.ErrNotFound), stopped), nil), "dhow: stopped: interrupt signal received; a: not found"},
+		{fmt.Errorf("reading: %w: %w", context.Canceled, errdefs.ErrAborted), "dhow: stopped: interrupt signal received"},
+		{errdefs.ErrDataLoss, "dhow: data loss"},
+	} {
+		if got := errorLine(ctx, tc.err); got != tc.want {
+			t.Errorf("%v: %s; want %s", tc.err, got, tc.want)
+		}
+	}
+}

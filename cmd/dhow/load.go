@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/dhowhq/dhow/cmd/dhow/internal/progress"
 	"github.com/dhowhq/dhow/cmd/dhow/internal/text"
 	"github.com/dhowhq/dhow/internal/openfile"
 	"github.com/dhowhq/dhow/service"
@@ -68,7 +69,7 @@ func (a *app) loadImages(ctx context.Context, f *loadFlags) (err error) {
 	if opts.Platforms, err = f.parse(); err != nil {
 		return err
 	}
-	shown, err := f.renderer(a)
+	mode, err := f.mode(a)
 	if err != nil {
 		return err
 	}
@@ -78,6 +79,7 @@ func (a *app) loadImages(ctx context.Context, f *loadFlags) (err error) {
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
 	return a.withImages(ctx, storeFill, func(images *service.Service) error {
+		shown := progress.New(mode, a.errOut)
 		opts.Events = shown.Event
 		loaded, err := images.Load(ctx, in, opts)
 		if err = errors.Join(err, shown.Close()); err != nil {

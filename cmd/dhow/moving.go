@@ -26,13 +26,12 @@ func (f *progressFlags) add(cmd *cobra.Command) {
 	choices(cmd, "progress", progress.Modes()...)
 }
 
-// renderer returns what shows it.
-func (f *progressFlags) renderer(a *app) (progress.Renderer, error) {
+// mode returns how it is shown.
+func (f *progressFlags) mode(a *app) (progress.Mode, error) {
 	if f.quiet {
-		return progress.New(progress.None, a.errOut), nil
+		return progress.None, nil
 	}
-	mode, err := a.progressMode(f.progress)
-	return progress.New(mode, a.errOut), err
+	return a.progressMode(f.progress)
 }
 
 // movingFlags say how an image is moved into or out of the local store, and what is said
@@ -72,7 +71,7 @@ type moved struct {
 
 // moving calls move, shows its events, writes its receipt and tells what was done.
 func (a *app) moving(ctx context.Context, f *movingFlags, move func(events func(copy.Event)) (moved, error)) (err error) {
-	shown, err := f.renderer(a)
+	mode, err := f.mode(a)
 	if err != nil {
 		return err
 	}
@@ -84,6 +83,7 @@ func (a *app) moving(ctx context.Context, f *movingFlags, move func(events func(
 	if f.json && file.isStdout() {
 		return errJSONAndReceipt
 	}
+	shown := progress.New(mode, a.errOut)
 	m, err := move(shown.Event)
 	if err = errors.Join(err, shown.Close()); err == nil && m.receipt != nil {
 		if err = file.write(context.WithoutCancel(ctx), m.receipt); err != nil {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/containerd/errdefs"
 
@@ -132,22 +133,51 @@ func (f *outputFile) write(ctx context.Context, r *copy.Receipt) error {
 	return err
 }
 
-// fill has a function write the file, which obeys its context by itself: all of it or, to a
-// regular file, nothing.
+// fill has a function write the file, which obeys its context by itself but may leave a write
+// behind: all of it or, to a regular file, nothing.
 func (f *outputFile) fill(ctx context.Context, write func(io.Writer) error) error {
 	if f.stream != nil {
 		return write(f.stream)
 	}
-	return f.writer.Do(context.WithoutCancel(ctx), func() error {
-		draft, err := f.writer.Draft(filepath.Base(f.name))
-		if err != nil {
+	var draft *durable.Draft
+	err := f.writer.Do(context.WithoutCancel(ctx), func() (err error) {
+		if draft, err = f.writer.Draft(filepath.Base(f.name)); err != nil {
 			return err
 		}
-		if err := write(draft); err != nil {
+		lent := &lent{w: draft}
+		err = write(lent)
+		lent.takeBack()
+		if err != nil {
 			return errors.Join(err, draft.Discard())
 		}
-		return draft.Publish(ctx)
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return f.writer.Do(ctx, func() error { return draft.Publish(ctx) }) // a sync may take long
+}
+
+// lent is a writer that can be taken back from whoever writes to it.
+type lent struct {
+	mu sync.Mutex
+	w  io.Writer // nil when it was taken back
+}
+
+func (l *lent) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.w == nil {
+		return 0, os.ErrClosed
+	}
+	return l.w.Write(p)
+}
+
+// takeBack waits for a write that goes on, and has all others fail.
+func (l *lent) takeBack() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.w = nil
 }
 
 // close gives the file up; what was written is there.

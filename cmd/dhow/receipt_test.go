@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -276,18 +279,18 @@ func TestResultsToOwnOutput(t *testing.T) {
 		{"save -o OWN app:1", func(data string) bool { return data == archive }, "the archive is on standard output"},
 	} {
 		args := append([]string{"--root", "store"}, strings.Fields(strings.Replace(tc.args, "OWN", own, 1)+" -q")...)
-		if got, code, errors := w.toFile(t, args...); code != 0 || errors != "" || !tc.want(got) {
-			t.Errorf("%s: exit code %d, %q, standard output has %.200q", tc.args, code, errors, got)
+		if got, code, told := w.toFile(t, args...); code != 0 || told != "" || !tc.want(got) {
+			t.Errorf("%s: exit code %d, %q, standard output has %.200q", tc.args, code, told, got)
 		}
-		if got, code, errors := w.toFile(t, append(args, "--json")...); code != 1 || got != "" || !strings.Contains(errors, tc.json) {
-			t.Errorf("%s --json: exit code %d, %q, standard output has %.200q", tc.args, code, errors, got)
+		if got, code, told := w.toFile(t, append(args, "--json")...); code != 1 || got != "" || !strings.Contains(told, tc.json) {
+			t.Errorf("%s --json: exit code %d, %q, standard output has %.200q", tc.args, code, told, got)
 		}
 	}
 }
 
 // toFile runs the program with a file for standard output, and returns what it has more than
 // before, the exit code and standard error.
-func (w *world) toFile(t *testing.T, args ...string) (written string, code int, errors string) {
+func (w *world) toFile(t *testing.T, args ...string) (written string, code int, told string) {
 	t.Helper()
 	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
 	if err != nil {
@@ -311,4 +314,45 @@ func (w *world) toFile(t *testing.T, args ...string) (written string, code int, 
 		t.Errorf("%q: standard output has not kept what it had: %.200q", args, data)
 	}
 	return written, cmd.ProcessState.ExitCode(), stderr.String()
+}
+
+// What is left behind by who fills a file that is given up writes to it no more.
+func TestFillTakesBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := newApp(strings.NewReader(""), io.Discard, os.Stderr, "")
+	a.log = slog.New(slog.DiscardHandler)
+	f, err := a.createOutput(t.Context(), filepath.Join(dir, "archive"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped, left := errors.New("stopped"), make(chan error, 1)
+	begun := make(chan struct{})
+	err = f.fill(t.Context(), func(w io.Writer) error {
+		go func() {
+			for first := true; ; first = false {
+				if _, err := w.Write([]byte("more")); err != nil {
+					left <- err
+					return
+				}
+				if first {
+					close(begun)
+				}
+			}
+		}()
+		<-begun
+		return stopped
+	})
+	if !errors.Is(err, stopped) {
+		t.Errorf("fill: %v", err)
+	}
+	if err := <-left; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a later write: %v", err)
+	}
+	if err := f.close(); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(dir); len(entries) > 0 || err != nil {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
 }

@@ -141,11 +141,14 @@ func (a *app) openEmbedded(ctx context.Context, use storeUse) (*embedded.Store, 
 	if !there && use != storeFill {
 		return nil, fmt.Errorf("%w in %s: %w", errNoStore, dir, errdefs.ErrNotFound)
 	}
-	opts := embedded.Options{Logger: a.log, LockTimeout: a.store.wait, Limits: a.limits}
+	opts := embedded.Options{Logger: a.log, LockTimeout: a.store.wait, Waiting: a.waitingFor(dir), Limits: a.limits}
 	if opts.LockTimeout == 0 {
 		opts.LockTimeout = -1 // not at all
 	}
 	s, err := embedded.Open(ctx, dir, opts)
+	if errdefs.IsUnavailable(err) {
+		return nil, fmt.Errorf("waited for %s (--store-wait says how long): %w", a.store.wait, err)
+	}
 	if use != storeLook || !mayNotWrite(err) {
 		return s, err
 	}
@@ -155,6 +158,13 @@ func (a *app) openEmbedded(ctx context.Context, use storeUse) (*embedded.Store, 
 		return nil, err
 	}
 	return s, a.printNotes([]string{"the store can only be read: " + oneLine(err.Error())})
+}
+
+// waitingFor tells who has a store open that is waited for.
+func (a *app) waitingFor(dir string) func(owner string) {
+	return func(owner string) {
+		_ = a.printNotes([]string{fmt.Sprintf("waiting for the store %s, which is open in another process (%s)", dir, owner)}) // it is waited for all the same
+	}
 }
 
 // mayNotWrite reports whether that is what an error says.

@@ -61,41 +61,36 @@ func (a *app) tags(ctx context.Context, f listFlags, arg string) error {
 	return a.writeNames(f, func(yield func(string) bool) error { return repo.Tags(ctx, yield) })
 }
 
-// writeNames prints names as they come: a line each, or one JSON array. What could not
-// be printed ends the list.
+// writeNames prints names as they come: a line each, or one JSON array, which has no end if
+// the list had none. What could not be printed ends the list.
 func (a *app) writeNames(f listFlags, list func(yield func(name string) bool) error) error {
-	begin, between, end := "", "\n", "\n"
+	begin, end := "", ""
 	if f.json {
-		begin, between, end = "[", ",\n ", "]\n"
+		begin, end = "[", "]\n"
 	}
-	return a.write(func(w io.Writer) error {
-		var failed error
-		count := 0
-		err := list(func(name string) bool {
-			separator := between
-			if count == 0 {
-				separator = begin
-			}
-			count++
-			if f.json {
-				if name, failed = jsonText(name); failed != nil {
-					return false
-				}
-			}
-			_, failed = io.WriteString(w, separator+name)
-			return failed == nil
-		})
-		switch {
-		case failed != nil:
-			return failed
-		case err != nil:
-			return err
-		case count == 0 && !f.json:
-			return nil
-		case count == 0:
-			end = begin + end
-		}
-		_, err = io.WriteString(w, end)
+	write := func(text string) error {
+		_, err := io.WriteString(a.stdout, text)
 		return err
+	}
+	var failed error
+	err := list(func(name string) bool {
+		line := name + "\n"
+		if f.json {
+			if line, failed = jsonText(name); failed != nil {
+				return false
+			}
+			line, begin = begin+line, ",\n "
+		}
+		failed = write(line)
+		return failed == nil
 	})
+	switch {
+	case failed != nil:
+		return failed
+	case err != nil:
+		return err
+	case begin == "[": // there was none
+		end = begin + end
+	}
+	return write(end)
 }

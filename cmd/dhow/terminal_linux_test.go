@@ -93,6 +93,30 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
+// What ends a command before anything moves is told on a terminal, too.
+func TestErrorsOnATerminal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for args, want := range map[string]string{
+		"--root none save -o a.tar app:1":                            "there is no store",
+		"load -i nofile.tar":                                         `no file "nofile.tar"`,
+		"pull --receipt no/such/r.json oci:layout:latest app:1":      "no such file or directory",
+		"--root empty pull --json --receipt - oci:layout:latest x:1": "both write to standard output",
+	} {
+		screen, tty := openTerminal(t)
+		cmd := w.command(t, strings.Fields(args)...)
+		cmd.Env = append(os.Environ(), "TERM=xterm")
+		cmd.Stderr = tty
+		_ = cmd.Run() // the exit code says it
+		if err := tty.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if shown, _ := io.ReadAll(screen); cmd.ProcessState.ExitCode() == 0 || !strings.Contains(string(shown), "dhow: ") || !strings.Contains(string(shown), want) {
+			t.Errorf("%s: exit code %d, the terminal shows %q", args, cmd.ProcessState.ExitCode(), shown)
+		}
+	}
+}
+
 // An archive is not written to a terminal, by whatever name.
 func TestSaveToATerminal(t *testing.T) {
 	t.Parallel()

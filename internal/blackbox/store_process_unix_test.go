@@ -41,12 +41,13 @@ func TestStoreOfAnotherProcess(t *testing.T) {
 	select {
 	case r := <-done:
 		t.Errorf("it has not waited: %+v", r)
-	case <-time.After(500 * time.Millisecond):
+	case <-time.After(1500 * time.Millisecond):
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wantOutcome(t, "gc when the store is free", <-done, 0, []string{"freed 3 blobs"}, nil)
+	note := "note: waiting for the store " + l.dir + ", which is open in another process (" + owner
+	wantOutcome(t, "gc when the store is free", <-done, 0, []string{"freed 3 blobs"}, []string{note})
 }
 
 // TestSignalWhileWaiting ends a command that waits for a store.
