@@ -27,9 +27,9 @@ run: build
 test:
 	GORACE=atexit_sleep_ms=50 $(GO) test $(RACE) -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKGS)
 
-# These measure time and memory, which -race would change.
+# These measure time and memory, which -race would change, and so would another package at the same time.
 test-long:
-	DHOW_TEST_LONG=1 $(GO) test -count=1 -shuffle=on -timeout=2h $(PKGS)
+	DHOW_TEST_LONG=1 $(GO) test -count=1 -p=1 -shuffle=on -timeout=2h $(PKGS)
 
 lint:
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted:" $$files; exit 1; }
