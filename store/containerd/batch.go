@@ -26,9 +26,21 @@ type batch struct {
 	s     *Store
 	lease string
 
-	mu     sync.Mutex
-	closed bool
-	wants  map[digest.Digest]*complete
+	mu       sync.Mutex
+	closed   bool
+	wants    map[digest.Digest]*complete
+	inMemory int // bytes of what it wants
+}
+
+// maxInMemory is how many bytes of blobs a batch has in memory, beyond which they are
+// written into ingests, as large ones are; some that are put at once may exceed it.
+const maxInMemory = 16 << 20
+
+// hasRoom reports whether a blob of so many bytes can be in memory.
+func (b *batch) hasRoom(size int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return int64(b.inMemory)+size <= maxInMemory
 }
 
 // want has the batch publish a blob, of which it has a share, and nothing else of that
@@ -37,8 +49,9 @@ func (b *batch) want(ctx context.Context, c *complete) error {
 	b.mu.Lock()
 	closed, left := b.closed, c
 	if !closed && b.wants[c.desc.Digest] != c {
-		left = b.wants[c.desc.Digest]
+		left = b.remove(c.desc.Digest)
 		b.wants[c.desc.Digest] = c
+		b.inMemory += len(c.data)
 	}
 	b.mu.Unlock()
 	if left != nil {
@@ -48,6 +61,16 @@ func (b *batch) want(ctx context.Context, c *complete) error {
 		return b.over()
 	}
 	return nil
+}
+
+// remove has the batch not want a blob, and returns it; nil if it did not.
+func (b *batch) remove(d digest.Digest) *complete {
+	c := b.wants[d]
+	if c != nil {
+		delete(b.wants, d)
+		b.inMemory -= len(c.data)
+	}
+	return c
 }
 
 func (b *batch) over() error {
@@ -117,7 +140,7 @@ func (b *batch) published(ctx context.Context, c *complete) {
 	b.mu.Lock()
 	mine := b.wants[c.desc.Digest] == c
 	if mine {
-		delete(b.wants, c.desc.Digest)
+		b.remove(c.desc.Digest)
 	}
 	b.mu.Unlock()
 	if mine {

@@ -153,35 +153,49 @@ func TestHealRepeated(t *testing.T) {
 	d := running(t)
 	s := connect(t, d, newNamespace())
 	var src testimage.Store
-	root := src.Image(testimage.Image{Name: t.Name(), Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
+	root := src.Image(testimage.Image{Name: t.Name(), Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}, LayerSize: 200 << 10})
 	publish(t, s, begin(t, s).(*batch).lease, &src, root, store.Move{Name: busybox, To: target(root)})
-	before, err := s.rawInfo(t.Context(), root.Digest)
+	facts, err := s.Facts(t.Context(), root.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := damage(d.blob(root.Digest), func(data []byte) []byte { data[0]++; return data }); err != nil {
+	for _, desc := range []ocispec.Descriptor{root, facts.Edges[1].Desc} { // in memory, and in an ingest
+		healRepeated(t, d, s, &src, desc)
+	}
+	if partial, err := s.Partial(t.Context()); len(partial) != 0 || err != nil {
+		t.Errorf("Partial: %+v, %v", partial, err)
+	}
+}
+
+func healRepeated(t *testing.T, d *daemon, s *Store, src *testimage.Store, desc ocispec.Descriptor) {
+	t.Helper()
+	before, err := s.rawInfo(t.Context(), desc.Digest)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.verify(t.Context(), root.Digest, root.Size); !errdefs.IsDataLoss(err) {
+	if err := damage(d.blob(desc.Digest), func(data []byte) []byte { data[0]++; return data }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.verify(t.Context(), desc.Digest, desc.Size); !errdefs.IsDataLoss(err) {
 		t.Fatal("reading what is damaged:", err)
 	}
 	b := begin(t, s).(*batch)
-	putLayer(t, b, &src, root)
-	c := b.wants[root.Digest]
+	putLayer(t, b, src, desc)
+	c := b.wants[desc.Digest]
 	if err := b.clear(t.Context(), c); err != nil {
 		t.Fatal("a Publish that is cut off when it has removed what is damaged:", err)
 	}
 	if err := b.commitBytes(t.Context(), c, nil); err != nil {
 		t.Fatal("a Publish that is cut off before it knows what it has done:", err)
 	}
-	there, err := s.rawInfo(t.Context(), root.Digest)
+	there, err := s.rawInfo(t.Context(), desc.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Publish(t.Context()); err != nil {
 		t.Fatal("Publish:", err)
 	}
-	after, err := s.rawInfo(t.Context(), root.Digest)
+	after, err := s.rawInfo(t.Context(), desc.Digest)
 	if err != nil || !maps.Equal(after.GetLabels(), before.GetLabels()) {
 		t.Errorf("labels: %v, %v; want %v", after.GetLabels(), err, before.GetLabels())
 	}

@@ -66,7 +66,8 @@ func (b *batch) commitOne(ctx context.Context, c *complete) error {
 		return b.s.holdThere(ctx, b.lease, d)
 	}
 	err = b.commitBytes(ctx, c, facts)
-	if errdefs.IsAlreadyExists(err) { // another client was faster, or an earlier Publish did not hear of it
+	there := errdefs.IsAlreadyExists(err)
+	if there { // another client was faster, or an earlier Publish did not hear of it
 		err = b.s.holdThere(ctx, b.lease, d)
 		if err == nil && facts != nil {
 			err = b.s.label(ctx, d, *facts)
@@ -76,6 +77,9 @@ func (b *batch) commitOne(ctx context.Context, c *complete) error {
 		if err = b.s.verify(ctx, d, c.desc.Size); errdefs.IsDataLoss(err) {
 			err = fmt.Errorf("what is damaged stays, for another namespace has it too: %w", err)
 		}
+	}
+	if err == nil && there && c.in != nil {
+		err = b.s.giveUp(ctx, c.in)
 	}
 	if err != nil {
 		return fmt.Errorf("publishing %s: %w", d, err)
@@ -169,6 +173,16 @@ func (s *Store) reopen(ctx context.Context, c *complete) (*ingest, error) {
 		err = fmt.Errorf("what was written of it is not there any more: %w", errdefs.ErrUnavailable)
 	}
 	return nil, err
+}
+
+// giveUp forgets what was written, unless another process writes there now.
+func (s *Store) giveUp(ctx context.Context, in *ingest) error {
+	in.close()
+	err := s.abortUnlessWritten(ctx, in.ref)
+	if errdefs.IsUnavailable(err) || errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 // holdThere has a lease hold a blob.

@@ -183,6 +183,10 @@ func (b *batch) fetch(ctx context.Context, desc ocispec.Descriptor, role image.R
 	if c == nil && err == nil {
 		return b.fetchLarge(ctx, desc, open)
 	}
+	if err == nil && !b.hasRoom(c.desc.Size) {
+		c.in, err = b.s.spill(ctx, c)
+		c.data = nil
+	}
 	return c, err
 }
 

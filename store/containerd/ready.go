@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -21,7 +22,7 @@ const smallBlob = 64 << 10
 // it. It is visible from Publish of the first of them on.
 type complete struct {
 	desc  ocispec.Descriptor
-	data  []byte  // of a small blob or a document
+	data  []byte  // of a small blob or a document, as far as the batch has room
 	in    *ingest // of any other one, open or ended
 	heals bool    // what was there was damaged
 
@@ -86,14 +87,21 @@ type ingests struct {
 	mu       sync.Mutex
 	writing  map[digest.Digest]chan struct{} // closed when it is complete or given up
 	ready    map[digest.Digest]*complete
-	open     map[string]struct{} // refs that are being written
-	complete map[string]struct{} // refs whose ingests are complete
+	open     map[string]struct{}  // refs that are being written
+	complete map[string]*complete // by refs, what is in ingests
+
+	streams atomic.Int64 // that are open to what is complete
 }
+
+// maxStreams is how many complete blobs keep their streams open until they are published.
+// containerd has to read any other one once more then; meanwhile another process can take
+// its ingest.
+const maxStreams = 256
 
 func newIngests(s *Store) *ingests {
 	return &ingests{
 		s: s, writing: map[digest.Digest]chan struct{}{}, ready: map[digest.Digest]*complete{},
-		open: map[string]struct{}{}, complete: map[string]struct{}{},
+		open: map[string]struct{}{}, complete: map[string]*complete{},
 	}
 }
 
@@ -107,8 +115,7 @@ func (i *ingests) isOpen(ref string) bool {
 func (i *ingests) isComplete(ref string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	_, complete := i.complete[ref]
-	return complete
+	return i.complete[ref] != nil
 }
 
 // claim waits until nobody writes a blob. Then either it is ready, and wanted by one
@@ -144,12 +151,26 @@ func (i *ingests) claim(ctx context.Context, d digest.Digest) (there *complete, 
 
 // share has a blob that is complete be found by other batches.
 func (i *ingests) share(c *complete) {
+	if c.in != nil {
+		i.bound(c.in)
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	c.wanted = 1
 	i.ready[c.desc.Digest] = c
 	if c.in != nil {
-		i.complete[c.in.ref] = struct{}{}
+		i.complete[c.in.ref] = c
+	}
+}
+
+// bound closes an ingest if there are enough that are open.
+func (i *ingests) bound(in *ingest) {
+	if in.ended {
+		return
+	}
+	in.freed = func() { i.streams.Add(-1) }
+	if i.streams.Add(1) > maxStreams {
+		in.close()
 	}
 }
 
@@ -172,7 +193,7 @@ func (i *ingests) leave(ctx context.Context, c *complete) {
 		if i.ready[c.desc.Digest] == c {
 			delete(i.ready, c.desc.Digest)
 		}
-		if c.in != nil {
+		if c.in != nil && i.complete[c.in.ref] == c {
 			delete(i.complete, c.in.ref)
 		}
 	}

@@ -203,7 +203,8 @@ func (w *writer) hand(ctx context.Context, desc ocispec.Descriptor, role image.R
 			return errors.Join(err, w.abort(ctx))
 		}
 	}
-	if _, document := c.state(); document != nil || w.whole && w.in.offset <= smallBlob {
+	_, document := c.state()
+	if small := document != nil || w.whole && w.in.offset <= smallBlob; small && w.b.hasRoom(w.in.offset) {
 		c.data = w.head
 		w.b.s.ingests.share(c)
 		return errors.Join(w.b.want(ctx, c), w.abort(ctx)) // it is written again by Publish
