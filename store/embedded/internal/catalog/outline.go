@@ -147,6 +147,7 @@ type Outline struct {
 	nodes codec.Decoder // of all
 	rest  codec.Decoder // of what comes after last
 	last  drawn         // what was found last
+	asked digest.Digest // and of which digest
 	key   [maxDigestKey]byte
 }
 
@@ -189,16 +190,18 @@ func (t *Tx) hasTouched(outline []byte) (has bool) {
 // find finds what an outline says of a digest, if it says anything. Who asks in the order in
 // which they were drawn finds it at once.
 func (o *Outline) find(d digest.Digest) (found bool, err error) {
+	if d == o.asked && d != "" {
+		return true, nil
+	}
 	key, ok := codec.EncodeDigest(o.key[:0], d)
 	if !ok {
 		return false, nil
 	}
-	if bytes.Equal(o.last.key, key) {
-		return true, nil
-	}
+	o.asked = ""
 	for turned := false; ; {
 		if o.rest.More() {
 			if o.last.read(&o.rest); bytes.Equal(o.last.key, key) {
+				o.asked = d
 				return true, nil
 			}
 			continue
@@ -255,8 +258,8 @@ func (o *Outline) described(d digest.Digest, decode func([]byte) (store.Facts, e
 	if err != nil || f.Config == "" {
 		return f, err
 	}
-	rest, last := o.rest, o.last // most likely those after it are asked for next
-	defer func() { o.rest, o.last = rest, last }()
+	rest, last, asked := o.rest, o.last, o.asked // most likely those after it are asked for next
+	defer func() { o.rest, o.last, o.asked = rest, last, asked }()
 	if found, err = o.find(f.Config); !found || len(o.last.facts) == 0 || err != nil {
 		return f, err
 	}

@@ -60,10 +60,12 @@ func EncodeDigest(b []byte, d digest.Digest) (_ []byte, ok bool) {
 		}
 		b = append(b, byte(i))
 		text, good := d[len(a.name)+1:], byte(isNibble)
-		for i := 0; i+1 < len(text); i += 2 {
-			high, low := nibbles[text[i]], nibbles[text[i+1]]
+		b = slices.Grow(b, a.size)[:len(b)+a.size]
+		hash := b[len(b)-a.size:]
+		for i := range hash {
+			high, low := nibbles[text[2*i]], nibbles[text[2*i+1]]
 			good &= high & low
-			b = append(b, high<<4|low&0x0f)
+			hash[i] = high<<4 | low&0x0f
 		}
 		return b, good != 0
 	}
@@ -190,6 +192,11 @@ func (d *Decoder) Byte() byte {
 
 // Uint reads what AppendUint wrote.
 func (d *Decoder) Uint() uint64 {
+	if len(d.data) > 0 && d.data[0] < 0x80 { // as most are
+		v := uint64(d.data[0])
+		d.data = d.data[1:]
+		return v
+	}
 	v, n := binary.Uvarint(d.data)
 	if n <= 0 || n > 1 && d.data[n-1] == 0 {
 		d.fail("it has no proper number")
