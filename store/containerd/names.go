@@ -217,35 +217,46 @@ func (p *plan) named(s *Store, d digest.Digest) bool {
 	return false
 }
 
-// run does what was planned, what is removed last: so that nothing is without a name
-// that has one before and after. It goes on when the context ends, for a while.
-func (s *Store) run(ctx context.Context, p *plan) ([]store.Moved, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+// steps returns the keys of what changes, what is removed last: so that nothing is without
+// a name that has one before and after.
+func (p *plan) steps() []string {
+	var put, remove []string
+	for _, key := range p.order {
+		if !isZero(p.after[key].Target) {
+			put = append(put, key)
+		} else if _, there := p.before[key]; there {
+			remove = append(remove, key)
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
+	return append(put, remove...)
+}
+
+// run does what was planned. All that can be done before the first record changes is done
+// before. From then on it goes on when the context ends, unless the daemon is lost: what has
+// not changed then stays as it is.
+func (s *Store) run(ctx context.Context, p *plan) ([]store.Moved, error) {
 	unpin, err := s.pinBefore(ctx, p)
 	defer unpin()
 	if err != nil {
 		return nil, err
 	}
-	changes := map[string]*entry{}
-	var errs []error
-	for _, key := range p.order {
-		if r := p.after[key]; !isZero(r.Target) {
-			errs = append(errs, s.putImage(ctx, p, key, r, changes))
+	for _, r := range p.after {
+		if !isZero(r.Target) {
+			if err := s.learnGraph(ctx, rootEdge(r)); err != nil {
+				return nil, err
+			}
 		}
 	}
-	for _, key := range p.order {
-		if before, there := p.before[key]; there && isZero(p.after[key].Target) {
-			err := s.deleteImage(ctx, before)
-			if errdefs.IsNotFound(err) { // another client has moved or removed it
-				err = fmt.Errorf("%w: %w", err, errdefs.ErrFailedPrecondition)
-			} else if err == nil {
-				changes[key] = nil
-			}
-			errs = append(errs, err)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	changes := map[string]*entry{}
+	var errs []error
+	for _, key := range p.steps() {
+		err := insist(ctx, func(ctx context.Context) error { return s.changeRecord(ctx, p, key, changes) })
+		errs = append(errs, err)
+		if errdefs.IsUnavailable(err) || errdefs.IsDeadlineExceeded(err) {
+			break
 		}
 	}
 	s.index.change(changes)
@@ -255,23 +266,30 @@ func (s *Store) run(ctx context.Context, p *plan) ([]store.Moved, error) {
 	return p.moved, nil
 }
 
-// putImage makes or moves one record.
-func (s *Store) putImage(ctx context.Context, p *plan, key string, r store.Record, changes map[string]*entry) (err error) {
+// changeRecord makes, moves or removes one record.
+func (s *Store) changeRecord(ctx context.Context, p *plan, key string, changes map[string]*entry) error {
 	before, there := p.before[key]
-	if there && before.Name == "" && r.Labels == nil {
-		return nil // what dangles already
-	}
-	if there {
-		r, err = s.updateImage(ctx, r)
-	} else {
+	r := p.after[key]
+	var err error
+	switch {
+	case isZero(r.Target):
+		err = s.deleteImage(ctx, before)
+		if errdefs.IsNotFound(err) { // another client has moved or removed it
+			err = fmt.Errorf("%w: %w", err, errdefs.ErrFailedPrecondition)
+		}
+	case !there:
 		r, err = s.createImage(ctx, r)
+	case before.Name == "" && r.Labels == nil:
+		return nil // what dangles already
+	default:
+		r, err = s.updateImage(ctx, r)
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.learnGraph(ctx, rootEdge(r)); err != nil {
-		return err
+	changes[key] = nil
+	if !isZero(r.Target) {
+		changes[key] = s.newEntry(r)
 	}
-	changes[key] = s.newEntry(r)
 	return nil
 }

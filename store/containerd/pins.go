@@ -134,19 +134,31 @@ func (s *Store) pinTargets(ctx context.Context, moves []store.Move) (unpin func(
 }
 
 // pinBefore keeps what names point at no more until the index says so too: who has found it
-// there can hold it.
+// there can hold it. It does so by a lease of its own, so that all is let go of at once.
 func (s *Store) pinBefore(ctx context.Context, p *plan) (unpin func(), err error) {
-	var releases []func() error
-	unpin = func() { s.unpin(releases) }
+	left := set{}
 	for key, before := range p.before {
-		if after, changes := p.after[key]; !changes || after.Target.Digest == before.Target.Digest {
-			continue
+		if after, changes := p.after[key]; changes && after.Target.Digest != before.Target.Digest {
+			left[before.Target.Digest] = struct{}{}
 		}
-		release, err := s.pins.hold(ctx, before.Target.Digest)
-		if err != nil {
-			return unpin, fmt.Errorf("keeping %s: %w", before.Target.Digest, err)
+	}
+	if len(left) == 0 {
+		return func() {}, nil
+	}
+	id := "dhow-" + rand.Text()
+	unpin = func() {
+		err := insist(ctx, func(ctx context.Context) error { return s.deleteLease(ctx, id, false) })
+		if err != nil && !errdefs.IsNotFound(err) {
+			s.log.Warn("letting go of what names have pointed at", "error", err)
 		}
-		releases = append(releases, release)
+	}
+	if _, err := s.createLease(ctx, store.Lease{ID: id, Process: true}, map[string]string{labelUse: "move"}); err != nil {
+		return unpin, err
+	}
+	for d := range left {
+		if err := s.addResource(ctx, id, resourceContent, d.String()); err != nil {
+			return unpin, err
+		}
 	}
 	return unpin, nil
 }
