@@ -57,24 +57,27 @@ func (s *Store) Facts(ctx context.Context, d digest.Digest) (store.Facts, error)
 	if err != nil {
 		return store.Facts{}, err
 	}
-	if facts, known := s.docs.facts(d); known {
-		return facts, nil
+	facts, known := s.docs.facts(d)
+	if !known {
+		mediaType := info.GetLabels()[labelDocument]
+		if mediaType == "" {
+			return store.Facts{}, fmt.Errorf("%s is not known as a document: %w", d, errdefs.ErrNotFound)
+		}
+		facts, err = s.learn(ctx, d, info.GetSize(), mediaType)
+		if errdefs.IsDataLoss(err) {
+			return store.Facts{}, fmt.Errorf("%v: %w", err, errDamaged) //nolint:errorlint // not that kind: it is not there any more
+		}
+		if err != nil {
+			return store.Facts{}, err
+		}
 	}
-	mediaType := info.GetLabels()[labelDocument]
-	if mediaType == "" {
-		return store.Facts{}, fmt.Errorf("%s is not known as a document: %w", d, errdefs.ErrNotFound)
-	}
-	if err := s.learn(ctx, d, info.GetSize(), mediaType); errdefs.IsDataLoss(err) {
-		return store.Facts{}, fmt.Errorf("%v: %w", err, errDamaged) //nolint:errorlint // not that kind: it is not there any more
-	} else if err != nil {
-		return store.Facts{}, err
-	}
-	facts, _ := s.docs.facts(d)
-	if facts.Config != "" {
+	if facts.Config != "" && facts.Platform == nil { // its config may be there and not known
 		if err := s.learnEdge(ctx, facts.Edges[0]); err != nil && !errdefs.IsDataLoss(err) {
 			return store.Facts{}, err
 		}
-		facts, _ = s.docs.facts(d)
+		if all, known := s.docs.facts(d); known {
+			facts = all
+		}
 	}
 	return facts, nil
 }

@@ -59,6 +59,32 @@ func (d *documents) put(of digest.Digest, facts store.Facts) {
 	d.known[of] = facts
 }
 
+// drop forgets what documents say, of those which are below no record any more. Who needs it
+// reads it again.
+func (d *documents) drop(all []digest.Digest) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, of := range all {
+		delete(d.known, of)
+	}
+}
+
+// keep forgets all but what is there.
+func (d *documents) keep(there set) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for of := range d.known {
+		if _, stays := there[of]; !stays {
+			delete(d.known, of)
+		}
+	}
+	for of := range d.health {
+		if _, stays := there[of]; !stays {
+			delete(d.health, of)
+		}
+	}
+}
+
 // forget forgets what is gone.
 func (d *documents) forget(of digest.Digest) {
 	d.mu.Lock()
@@ -157,24 +183,24 @@ func labelsOf(facts store.Facts) map[string]string {
 	return labels
 }
 
-// learn reads a document that is there, if it is not known.
-func (s *Store) learn(ctx context.Context, d digest.Digest, size int64, mediaType string) error {
-	if _, known := s.docs.facts(d); known {
-		return nil
+// learn reads a document that is there, if it is not known, and returns what it says.
+func (s *Store) learn(ctx context.Context, d digest.Digest, size int64, mediaType string) (store.Facts, error) {
+	if facts, known := s.docs.facts(d); known {
+		return facts, nil
 	}
 	if err := checkSize(d, size, mediaType); err != nil {
-		return err
+		return store.Facts{}, err
 	}
 	data, err := s.readAll(ctx, d, size)
 	if err != nil {
-		return err
+		return store.Facts{}, err
 	}
 	facts, err := derive(data, mediaType)
 	if err != nil {
-		return fmt.Errorf("document %s: %w", d, err)
+		return store.Facts{}, fmt.Errorf("document %s: %w", d, err)
 	}
 	s.docs.put(d, facts)
-	return nil
+	return facts, nil
 }
 
 // learnEdge learns what an edge leads to, if that is a document and is there.
@@ -192,7 +218,8 @@ func (s *Store) learnEdge(ctx context.Context, e image.Edge) error {
 	if err != nil {
 		return err
 	}
-	return s.learn(ctx, e.Desc.Digest, info.GetSize(), e.Desc.MediaType)
+	_, err = s.learn(ctx, e.Desc.Digest, info.GetSize(), e.Desc.MediaType)
+	return err
 }
 
 // learnGraph learns all documents below and including one, as far as they are there
@@ -259,10 +286,10 @@ func (s *Store) label(ctx context.Context, d digest.Digest, facts store.Facts) e
 
 // adopt understands content that is there as a document, and has it keep what is below.
 func (s *Store) adopt(ctx context.Context, d digest.Digest, size int64, mediaType string) (store.Facts, error) {
-	if err := s.learn(ctx, d, size, mediaType); err != nil {
+	facts, err := s.learn(ctx, d, size, mediaType)
+	if err != nil {
 		return store.Facts{}, err
 	}
-	facts, _ := s.docs.facts(d)
 	return facts, s.label(ctx, d, facts)
 }
 

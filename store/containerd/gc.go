@@ -36,9 +36,11 @@ func (s *Store) Collect(ctx context.Context) (store.Collected, error) {
 	if err != nil {
 		return c, err
 	}
+	var gone []digest.Digest
 	for d, size := range before.blobs {
 		if _, stays := after.blobs[d]; !stays {
 			s.docs.forget(d)
+			gone = append(gone, d)
 			c.Blobs++
 			c.Bytes += size
 		}
@@ -48,7 +50,7 @@ func (s *Store) Collect(ctx context.Context) (store.Collected, error) {
 			c.Partial++
 		}
 	}
-	return c, nil
+	return c, s.lookAbove(ctx, gone...) // containerd tells nobody
 }
 
 // snapshot is what a collection may take.

@@ -76,8 +76,9 @@ func (x *index) replace(entries []*entry) {
 	}
 }
 
-// change takes the place of records by their keys; nil removes one.
-func (x *index) change(changes map[string]*entry) {
+// change takes the place of records by their keys; nil removes one. It returns what no
+// record contains any more.
+func (x *index) change(changes map[string]*entry) (lost []digest.Digest) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for key, e := range changes {
@@ -86,6 +87,7 @@ func (x *index) change(changes map[string]*entry) {
 			for _, d := range old.ids {
 				if len(x.containing[d]) == 0 {
 					x.digests[d.Algorithm()] = without(x.digests[d.Algorithm()], d)
+					lost = append(lost, d)
 				}
 			}
 		} else if e != nil {
@@ -101,6 +103,7 @@ func (x *index) change(changes map[string]*entry) {
 			x.order = slices.Delete(x.order, i, i+1)
 		}
 	}
+	return slices.DeleteFunc(lost, func(d digest.Digest) bool { return len(x.containing[d]) > 0 })
 }
 
 // with and without change a sorted list.
@@ -234,5 +237,8 @@ func (s *Store) reindex(records ...store.Record) {
 	for _, r := range records {
 		changes[r.Key()] = s.newEntry(r)
 	}
-	s.index.change(changes)
+	s.change(changes)
 }
+
+// change changes the index, and forgets the documents that nothing in it contains any more.
+func (s *Store) change(changes map[string]*entry) { s.docs.drop(s.index.change(changes)) }

@@ -259,7 +259,7 @@ func (s *Store) run(ctx context.Context, p *plan) ([]store.Moved, error) {
 			break
 		}
 	}
-	s.index.change(changes)
+	s.change(changes)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}

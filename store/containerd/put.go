@@ -170,9 +170,7 @@ func lost(err error) error {
 func (s *Store) understand(ctx context.Context, info *contentapi.Info, mediaType string) (store.Facts, error) {
 	d := digest.Digest(info.GetDigest())
 	if info.GetLabels()[labelDocument] == mediaType {
-		err := s.learn(ctx, d, info.GetSize(), mediaType)
-		facts, _ := s.docs.facts(d)
-		return facts, err
+		return s.learn(ctx, d, info.GetSize(), mediaType)
 	}
 	return s.adopt(ctx, d, info.GetSize(), mediaType)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,12 +25,8 @@ import (
 	"github.com/dhowhq/dhow/store"
 )
 
-const (
-	// The pauses before a lost daemon is asked again.
-	minPause, maxPause = 50 * time.Millisecond, 5 * time.Second
-	// readers is how many documents are read at once when the index is built.
-	readers = 16
-)
+// The pauses before a lost daemon is asked again.
+const minPause, maxPause = 50 * time.Millisecond, 5 * time.Second
 
 // freshness tells whether the index follows the daemon.
 type freshness struct {
@@ -214,18 +212,33 @@ func (s *Store) handleContent(ctx context.Context, topic string, data []byte) er
 		d = digest.Digest(event.GetDigest())
 		s.docs.forget(d)
 	}
+	return s.lookAbove(ctx, d)
+}
+
+// lookAbove looks again at the records that contain blobs which came or went.
+func (s *Store) lookAbove(ctx context.Context, blobs ...digest.Digest) error {
 	release, err := s.moving.take(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	above := s.index.above(d)
-	for _, r := range above {
+	above := map[string]store.Record{}
+	for _, d := range blobs {
+		for _, r := range s.index.above(d) {
+			above[r.Key()] = r
+		}
+	}
+	return s.relearn(ctx, slices.Collect(maps.Values(above)))
+}
+
+// relearn looks again at what records contain.
+func (s *Store) relearn(ctx context.Context, records []store.Record) error {
+	for _, r := range records {
 		if err := s.learnGraph(ctx, rootEdge(r)); err != nil {
 			return err
 		}
 	}
-	s.reindex(above...)
+	s.reindex(records...)
 	return nil
 }
 
@@ -251,70 +264,11 @@ func (s *Store) refresh(ctx context.Context, name string) error {
 	defer release()
 	r, err := s.getImage(ctx, name)
 	if errdefs.IsNotFound(err) {
-		s.index.change(map[string]*entry{key: nil})
+		s.change(map[string]*entry{key: nil})
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.learnGraph(ctx, rootEdge(r)); err != nil {
-		return err
-	}
-	s.reindex(r)
-	return nil
-}
-
-// rebuild looks at all names.
-func (s *Store) rebuild(ctx context.Context) error {
-	release, err := s.moving.take(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	records, err := s.listImages(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.learnAll(ctx, records); err != nil {
-		return err
-	}
-	entries := make([]*entry, 0, len(records))
-	for _, r := range records {
-		entries = append(entries, s.newEntry(r))
-	}
-	s.index.replace(entries)
-	return nil
-}
-
-// learnAll learns the graphs of records, some at once.
-func (s *Store) learnAll(ctx context.Context, records []store.Record) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	work := make(chan store.Record)
-	var wg sync.WaitGroup
-	for range min(readers, len(records)) {
-		wg.Go(func() {
-			for r := range work {
-				if err := s.learnGraph(ctx, rootEdge(r)); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	seen := set{}
-	for _, r := range records {
-		if _, again := seen[r.Target.Digest]; again {
-			continue
-		}
-		seen[r.Target.Digest] = struct{}{}
-		select {
-		case work <- r:
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
-	close(work)
-	wg.Wait()
-	return context.Cause(ctx)
+	return s.relearn(ctx, []store.Record{r})
 }
