@@ -78,14 +78,12 @@ func (s *Store) listLeases(ctx context.Context, filters ...string) ([]lease, err
 
 // findLease returns a lease that is not over.
 func (s *Store) findLease(ctx context.Context, id string) (lease, error) {
-	all, err := s.listLeases(ctx)
+	all, err := s.listLeases(ctx, fmt.Sprintf("id==%q", id))
 	if err != nil {
 		return lease{}, err
 	}
-	for _, l := range all {
-		if l.ID == id && !l.over {
-			return l, nil
-		}
+	if len(all) > 0 && !all[0].over {
+		return all[0], nil
 	}
 	return lease{}, fmt.Errorf("lease %s: %w", strictjson.Quote(id), errdefs.ErrNotFound)
 }
