@@ -100,7 +100,7 @@ func Open(ctx context.Context, address string, options Options) (*Store, error) 
 	s.alive, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.pins, s.ingests = newPins(s), newIngests(s)
 	s.wg.Go(s.watch)
-	s.wg.Go(func() { s.keepSigning(signPause, signLook) })
+	s.wg.Go(func() { s.keepSigning(signPause, signLook) }) //nolint:contextcheck // it outlives the call
 	if err := s.fresh.wait(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("containerd at %q: %w", a.Socket, err), s.Close()) //nolint:contextcheck // Close has none
 	}
