@@ -18,8 +18,62 @@ import (
 const committers = 4
 
 // commit makes blobs visible, which the lease holds, and has the records that contain
-// them be found by them. After an error no other one is begun, but none is cut off.
+// them be found by them. A document is so after all that it contains: who finds it there
+// finds that too. After an error no other one is begun, but none is cut off.
 func (b *batch) commit(ctx context.Context, wants []*complete) error {
+	for _, level := range bottomUp(wants) {
+		if err := b.commitAll(ctx, level); err != nil {
+			return err
+		}
+	}
+	for _, c := range wants {
+		if _, facts := c.state(); facts == nil {
+			continue
+		}
+		above := b.s.index.above(c.desc.Digest)
+		for _, r := range above {
+			if err := b.s.learnGraph(ctx, rootEdge(r)); err != nil {
+				return err
+			}
+		}
+		b.s.reindex(above...)
+	}
+	return nil
+}
+
+// bottomUp returns blobs by levels: those of which none contains another, those that contain
+// some of these, and so on.
+func bottomUp(wants []*complete) [][]*complete {
+	all, levels := map[digest.Digest]*complete{}, map[digest.Digest]int{}
+	for _, c := range wants {
+		all[c.desc.Digest] = c
+	}
+	var levelOf func(c *complete) int
+	levelOf = func(c *complete) int {
+		level, known := levels[c.desc.Digest]
+		if _, facts := c.state(); !known && facts != nil {
+			for _, e := range facts.Edges {
+				if below := all[e.Desc.Digest]; below != nil {
+					level = max(level, levelOf(below)+1)
+				}
+			}
+		}
+		levels[c.desc.Digest] = level
+		return level
+	}
+	var sorted [][]*complete
+	for _, c := range wants {
+		level := levelOf(c)
+		for len(sorted) <= level {
+			sorted = append(sorted, nil)
+		}
+		sorted[level] = append(sorted[level], c)
+	}
+	return sorted
+}
+
+// commitAll commits blobs, some at once.
+func (b *batch) commitAll(ctx context.Context, wants []*complete) error {
 	var group errgroup.Group
 	group.SetLimit(committers)
 	var failed atomic.Bool
@@ -35,22 +89,7 @@ func (b *batch) commit(ctx context.Context, wants []*complete) error {
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	for _, c := range wants {
-		if _, facts := c.state(); facts == nil {
-			continue
-		}
-		above := b.s.index.above(c.desc.Digest)
-		for _, r := range above {
-			if err := b.s.learnGraph(ctx, rootEdge(r)); err != nil {
-				return err
-			}
-		}
-		b.s.reindex(above...)
-	}
-	return nil
+	return group.Wait()
 }
 
 // commitOne commits a blob, unless another batch has.
