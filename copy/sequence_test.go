@@ -131,10 +131,16 @@ func TestReadAheadIsBounded(t *testing.T) {
 	src := newSample()
 	src.root = src.Image(testimage.Image{Platform: linux("amd64", ""), Layers: 40, LayerSize: 900 << 10})
 	ctx, cancel := context.WithCancel(t.Context())
-	held := make(chan struct{})
+	opened := func() int {
+		src.mu.Lock()
+		defer src.mu.Unlock()
+		return len(src.opened)
+	}
 	stuck := &place{fail: func(transport.Node) error {
-		time.AfterFunc(50*time.Millisecond, func() { close(held) })
-		<-held
+		for deadline := time.Now().Add(time.Minute); opened() < 10 && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(50 * time.Millisecond) // for those that there should not be
 		cancel()
 		return ctx.Err()
 	}}
@@ -142,9 +148,7 @@ func TestReadAheadIsBounded(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Image: %v", err)
 	}
-	src.mu.Lock()
-	defer src.mu.Unlock()
-	if n := len(src.opened); n < 10 || n > 20 {
+	if n := opened(); n < 10 || n > 20 {
 		t.Errorf("%d blobs of 900 KiB were read ahead", n)
 	}
 }

@@ -46,10 +46,10 @@ func killWhen(t *testing.T, args []string, what string, holds func() bool) {
 	_ = cmd.Wait() // it was killed
 }
 
-// all reports whether there is a file for each blob.
-func all(blobs map[digest.Digest]int64, path func(d digest.Digest) string) bool {
+// all reports whether each blob is there.
+func all(blobs map[digest.Digest]int64, there func(d digest.Digest) bool) bool {
 	for d := range blobs {
-		if _, err := os.Stat(path(d)); err != nil {
+		if !there(d) {
 			return false
 		}
 	}
@@ -92,7 +92,10 @@ func TestKilledCopyOfRegistry(t *testing.T) {
 		}
 		_, source, _ := f.proxied(t, atSource, hold)
 		killWhen(t, args(source), "the layout has half of the layers", func() bool {
-			return all(come, func(d digest.Digest) string { return filepath.Join(dir, "blobs", d.Algorithm().String(), d.Encoded()) })
+			return all(come, func(d digest.Digest) bool {
+				_, err := os.Stat(filepath.Join(dir, "blobs", d.Algorithm().String(), d.Encoded()))
+				return err == nil
+			})
 		})
 		p, source, _ := f.proxied(t, atSource, fault.Fault{})
 		must(t, args(source)...)
@@ -109,8 +112,9 @@ func TestKilledCopyOfRegistry(t *testing.T) {
 		layers := filepath.Join(f.destination.Storage, "docker/registry/v2/repositories", repository, "_layers")
 		_, source, destination := f.proxied(t, atSource, hold)
 		killWhen(t, copyTo(source, destination, repository), "the registry has half of the layers", func() bool {
-			return all(come, func(d digest.Digest) string {
-				return filepath.Join(layers, d.Algorithm().String(), d.Encoded(), "link")
+			return all(come, func(d digest.Digest) bool { // the registry makes the file before it writes it
+				link, err := os.ReadFile(filepath.Join(layers, d.Algorithm().String(), d.Encoded(), "link"))
+				return err == nil && string(link) == d.String()
 			})
 		})
 		read := fault.New(fault.To(f.source.Host), fault.Fault{})
