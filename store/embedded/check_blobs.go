@@ -211,7 +211,8 @@ func (c *checker) unknown(ctx context.Context) error {
 			return err
 		}
 		if !c.s.uses.collect(d) {
-			return nil // a batch is about to publish it
+			c.s.left.Store(true)
+			return nil // a batch is about to publish it, or gives up
 		}
 		defer c.s.uses.collected(d)
 		if c.s.sweep && !c.lost() && !c.opts.Repair {

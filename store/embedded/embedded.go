@@ -129,6 +129,15 @@ func (s *Store) close() error {
 	s.closed.Store(true)
 	s.endCommits()
 	s.background.Wait()
+	if s.commits.wrote { // else there is nothing to be noted
+		if err := s.files.Settle(); err != nil {
+			errs = append(errs, err)
+			s.left.Store(true)
+		}
+	}
+	if s.pendings.placing() { // by batches that are not closed, against the rules
+		s.left.Store(true)
+	}
 	s.takeLeft()
 	errs = append(errs, s.noteClean())
 	return errors.Join(append(errs, s.release())...)

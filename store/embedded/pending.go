@@ -92,6 +92,18 @@ func (p *pendings) stageOf(b *pending) stage {
 	return b.stage
 }
 
+// placing reports whether files have their names, or get them, of which no record knows.
+func (p *pendings) placing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, b := range p.of {
+		if b.stage == placing || b.stage == placed {
+			return true
+		}
+	}
+	return false
+}
+
 // published notes that blobs are visible.
 func (p *pendings) published(all []*pending) {
 	p.mu.Lock()
@@ -162,6 +174,9 @@ func (s *Store) placeFiles(ctx context.Context, mine []*pending) error {
 		ingests[i] = b.ingest
 	}
 	err := s.noteWriting(ctx)
+	if err == nil && s.closed.Load() { // Close looks for what is being placed after it has said so
+		err = errClosed
+	}
 	if err == nil {
 		err = s.files.Publish(ctx, ingests)
 	}
@@ -181,6 +196,7 @@ func (s *Store) placeFiles(ctx context.Context, mine []*pending) error {
 		close(b.moved)
 	}
 	if err != nil {
+		s.left.Store(true) // what goes on may leave a file, and what was undone is not durable
 		return fmt.Errorf("making %d files durable: %w", len(mine), err)
 	}
 	return nil

@@ -21,8 +21,11 @@ const (
 
 // roles are what this program can be in another process.
 var roles = map[string]func(input []byte) error{
-	"lease":  makeLease,
-	"repair": repair,
+	"lease":       makeLease,
+	"repair":      repair,
+	"publish":     publishElsewhere,
+	"remove":      removeElsewhere,
+	"interrupted": interrupted,
 }
 
 func TestMain(m *testing.M) {

@@ -86,10 +86,10 @@ func (s *Store) sweepFiles(ctx context.Context, c *store.Collected) error {
 
 // sweepFile removes a file if no record knows it, and nobody is writing it.
 func (s *Store) sweepFile(ctx context.Context, d digest.Digest) (gone bool, err error) {
-	if !s.uses.collect(d) {
-		return false, nil
+	free := s.uses.collect(d)
+	if free {
+		defer s.uses.collected(d)
 	}
-	defer s.uses.collected(d)
 	var blob catalog.Blob
 	err = s.view(ctx, func(tx *catalog.Tx) (err error) {
 		blob, err = tx.Blob(d)
@@ -97,6 +97,10 @@ func (s *Store) sweepFile(ctx context.Context, d digest.Digest) (gone bool, err 
 	})
 	if err == nil && blob.File() || err != nil && !errdefs.IsNotFound(err) {
 		return false, err
+	}
+	if !free { // whoever writes it may give up
+		s.left.Store(true)
+		return false, nil
 	}
 	return true, s.trash([]digest.Digest{d})
 }

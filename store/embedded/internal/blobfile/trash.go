@@ -127,6 +127,14 @@ func (d *Dir) Empty(ctx context.Context) (n int, bytes int64, err error) {
 	return n, bytes, err
 }
 
+// Settle makes durable what Trash has done.
+func (d *Dir) Settle() error {
+	if err := d.change(d.syncTrashed); err != nil {
+		return fmt.Errorf("making durable what was removed from %s: %w", d.base.root.Name(), err)
+	}
+	return nil
+}
+
 // syncTrashed makes durable that the blobs are not in their places.
 func (d *Dir) syncTrashed() error {
 	d.mu.Lock()

@@ -22,6 +22,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/dhowhq/dhow/internal/durable"
 	"github.com/dhowhq/dhow/internal/rootfile"
 	"github.com/dhowhq/dhow/store/embedded/internal/files"
 )
@@ -82,7 +83,8 @@ type DB struct {
 	// surveyed is how many blobs the last Survey has found.
 	surveyed  atomic.Int64
 	idle      idle
-	manyRoots int // see there
+	manyRoots int  // see there
+	settled   bool // by Update
 }
 
 // Mode says how a database is opened.
@@ -243,10 +245,37 @@ func (db *DB) View(f func(*Tx) error) (err error) {
 func (db *DB) Update() (*Tx, error) {
 	db.idle.write()
 	t, err := db.begin(true)
+	if err == nil && !db.settled { // who has begun is the only one
+		if err = db.settle(); err != nil {
+			t.rollback()
+		}
+	}
 	if err != nil {
 		db.idle.written()
+		return nil, err
 	}
-	return t, err
+	return t, nil
+}
+
+// settle writes the meta pages once more, and syncs them, before anything is written over what they
+// have made free: a process that was killed, or whose sync has failed, may have left one that
+// can be read and is not on the disk.
+func (db *DB) settle() error {
+	if !db.bolt.NoSync {
+		metas := make([]byte, 2*db.bolt.Info().PageSize)
+		_, err := db.file.ReadAt(metas, 0)
+		if err == nil {
+			_, err = db.file.WriteAt(metas, 0)
+		}
+		if err == nil {
+			err = durable.SyncData(db.file)
+		}
+		if err != nil {
+			return files.Kind(fmt.Errorf("writing the database's first pages once more: %w", err))
+		}
+	}
+	db.settled = true
+	return nil
 }
 
 func (db *DB) begin(writable bool) (t *Tx, err error) {

@@ -44,10 +44,12 @@ func Read(ctx context.Context, dir *os.Root, from Position, v Visitor) (Position
 	at := from
 	for {
 		last := !slices.ContainsFunc(list.Segments, func(n uint64) bool { return n > at.Segment })
-		if at, err = readSegment(ctx, dir, at, last, v); err != nil || last {
-			return at, err
+		if !last { // or all that comes is as good as none
+			if last, err = blankEnd(dir, list, at.Segment); err != nil {
+				return at, err
+			}
 		}
-		if blank, err := blankEnd(dir, list, at.Segment); err != nil || blank {
+		if at, err = readSegment(ctx, dir, at, last, v); err != nil || last {
 			return at, err
 		}
 		at = Position{Segment: at.Segment + 1, Offset: headerSize, Sequence: at.Sequence}
