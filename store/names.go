@@ -49,7 +49,8 @@ type NameReader interface { //nolint:interfacebloat // one moment has to be seen
 	// List returns up to limit records in the order of their names, dangling ones
 	// first, from the one after the given key on; 0 is no limit.
 	List(after string, limit int) ([]Record, error)
-	// Blob returns a visible blob as it is at this moment: see Blobs.Stat.
+	// Blob returns a visible blob as it is at this moment: see Blobs.Stat. Bytes that have
+	// been collected since are ErrNotFound.
 	Blob(d digest.Digest) (Blob, error)
 	// Facts returns what is known of a document at this moment: see Blobs.Facts.
 	Facts(d digest.Digest) (Facts, error)

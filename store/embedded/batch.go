@@ -19,20 +19,23 @@ func (s *Store) Begin(ctx context.Context, lease string) (store.Batch, error) {
 	if err := s.refused(); err != nil {
 		return nil, err
 	}
-	err := s.view(ctx, func(tx *catalog.Tx) error {
-		_, err := s.lease(tx, lease)
+	var l catalog.Lease
+	err := s.view(ctx, func(tx *catalog.Tx) (err error) {
+		l, err = s.lease(tx, lease)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("beginning to write: %w", err)
 	}
-	return &batch{s: s, lease: lease, blobs: map[digest.Digest]*wanted{}}, nil
+	return &batch{s: s, lease: lease, number: l.Number, blobs: map[digest.Digest]*wanted{}}, nil
 }
 
 // batch is a store.Batch.
 type batch struct {
 	s     *Store
 	lease string
+	// number is that of the lease: one that is made anew by the same ID is another one.
+	number uint64
 
 	publishing sync.WaitGroup // transactions that may still happen
 
@@ -53,6 +56,15 @@ type wanted struct {
 
 var errBatchClosed = fmt.Errorf("the batch is closed: %w", errdefs.ErrFailedPrecondition)
 
+// leased returns the lease of the batch if it is not over, or ErrNotFound.
+func (b *batch) leased(tx *catalog.Tx) (catalog.Lease, error) {
+	l, err := b.s.lease(tx, b.lease)
+	if err == nil && l.Number != b.number {
+		err = fmt.Errorf("lease %.256q is over, and was made anew: %w", b.lease, errdefs.ErrNotFound)
+	}
+	return l, err
+}
+
 // check fails for a batch with which nothing can be done any more.
 func (b *batch) check() error {
 	b.mu.Lock()
@@ -68,18 +80,18 @@ func (b *batch) check() error {
 func (b *batch) adopt(w *wanted) {
 	b.mu.Lock()
 	old := b.blobs[w.digest]
-	if old != nil && old.pending == w.pending {
-		if w.facts != nil {
-			old.facts = w.facts
-		}
+	if old != nil && old.pending == w.pending && w.facts == nil {
 		b.mu.Unlock()
 		b.s.pendings.leave(w.pending)
 		b.s.uses.release(w.digest)
 		return
 	}
+	if old != nil && old.pending == w.pending {
+		w.verified = w.verified || old.verified
+	}
 	b.blobs[w.digest] = w
 	b.mu.Unlock()
-	if old != nil { // it was published, or has failed
+	if old != nil { // it was published, or has failed, or a Publish that goes on does not know the facts
 		b.drop(old)
 	}
 }

@@ -21,12 +21,21 @@ type collection struct {
 	began time.Time
 
 	leases leasesSeen
+	seen   suspectsSeen
+}
+
+// suspectsSeen is how far a collection of several steps has looked at suspects: those that
+// stay such, because of who reads, are not looked at in each step.
+type suspectsSeen struct {
+	after digest.Digest
+	went  bool // something has, below which there may be others
 }
 
 // leasesSeen is how far a collection of several steps has looked for leases that are over.
 type leasesSeen struct {
 	after string
 	all   bool
+	next  time.Time // when the first of those that were not over is; zero: never
 }
 
 // letGo has the blobs be used again, those that are gone too: they may be written anew.
@@ -44,6 +53,7 @@ var errStop = errors.New("the step is over")
 func (c *collection) run(tx *catalog.Tx) error {
 	c.letGo()
 	c.files, c.step, c.did, c.leases, c.began = nil, store.Collected{}, 0, c.s.leasesSeen, time.Now()
+	c.seen = c.s.suspectsSeen
 	for _, work := range []func(*catalog.Tx) error{c.endLeases, c.drain, c.redraw, c.suspects} {
 		err := work(tx)
 		if errors.Is(err, errStop) {
@@ -77,6 +87,9 @@ func (c *collection) endLeases(tx *catalog.Tx) error {
 		for _, l := range leases {
 			c.leases.after = l.ID
 			if !c.s.over(l) {
+				if next := c.leases.next; !l.Until.IsZero() && (next.IsZero() || l.Until.Before(next)) {
+					c.leases.next = l.Until
+				}
 				continue
 			}
 			if err := tx.Do(catalog.DropLease{ID: l.ID}); err != nil {
@@ -100,6 +113,9 @@ func (c *collection) drain(tx *catalog.Tx) error {
 		n, more, err := tx.Drain(atOnce)
 		c.did += n
 		c.step.Examined += n
+		if n > 0 {
+			c.seen.after = "" // there are new suspects
+		}
 		if err != nil || !more {
 			return err
 		}
@@ -129,17 +145,22 @@ func (c *collection) redraw(tx *catalog.Tx) error {
 
 // suspects lets go those that nobody needs.
 func (c *collection) suspects(tx *catalog.Tx) error {
-	var after digest.Digest
 	for {
-		found, err := tx.Suspects(after, atOnce)
+		found, err := tx.Suspects(c.seen.after, atOnce)
 		if err != nil {
 			return err
 		}
 		if len(found) == 0 {
-			return c.doubtful(tx)
+			again := c.s.suspectsSeen.after != "" && c.seen.went
+			if err := c.doubtful(tx); err != nil {
+				return err
+			}
+			c.step.More = c.step.More || again
+			c.seen = suspectsSeen{}
+			return nil
 		}
 		for _, d := range found {
-			after = d
+			c.seen.after = d
 			if err := c.suspect(tx, d); err != nil {
 				return err
 			}
@@ -167,10 +188,22 @@ func (c *collection) suspect(tx *catalog.Tx, d digest.Digest) error {
 		return nil
 	}
 	read := false
+	var held []digest.Digest
 	needed, err := tx.Needed(d, func(above digest.Digest) bool {
-		read = read || c.s.uses.used(above)
+		if !c.going[above] {
+			if read = !c.s.uses.collect(above); !read {
+				c.going[above] = true // nobody comes to read it before what is below it has gone
+				held = append(held, above)
+			}
+		}
 		return read
 	})
+	if needed || err != nil {
+		for _, above := range held {
+			delete(c.going, above)
+			c.s.uses.collected(above)
+		}
+	}
 	switch {
 	case err != nil:
 		return err
@@ -229,6 +262,7 @@ func (c *collection) drop(tx *catalog.Tx, d digest.Digest) error {
 		return err
 	}
 	c.did++
+	c.seen.went = true
 	c.step.Blobs++
 	c.step.Bytes += blob.Size
 	if blob.File() {

@@ -96,14 +96,16 @@ type Store struct {
 	scratch   error        // why catalog is a scratch database; nil: it is not
 	temporary *os.Root     // where a scratch database is, if not in root
 
-	collecting sync.Mutex     // one collection at a time
-	background sync.WaitGroup // what collections have left behind
-	stepBlobs  int            // that the next step lets go at most, and of what leases held
-	leasesSeen leasesSeen     // by the collection that goes on
-	compaction *compaction
-	left       atomic.Bool   // Trash has failed, so that there may be files that no record knows
-	sweep      bool          // files may be there that no record knows
-	swept      digest.Digest // up to where files that no record knows were looked for
+	collecting   sync.Mutex     // one collection at a time
+	background   sync.WaitGroup // what collections have left behind
+	stepBlobs    int            // that the next step lets go at most, and of what leases held
+	suspectsSeen suspectsSeen   // likewise
+	leasesSeen   leasesSeen     // by the collection that goes on
+	compaction   *compaction
+	trashed      atomic.Bool   // something is in the trash
+	left         atomic.Bool   // Trash has failed, so that there may be files that no record knows
+	sweep        bool          // files may be there that no record knows
+	swept        digest.Digest // up to where files that no record knows were looked for
 
 	closing sync.Once
 	closed  atomic.Bool

@@ -79,18 +79,18 @@ func (s *Store) collect(ctx context.Context, sum *store.Collected) error {
 	sum.Examined += c.step.Examined
 	sum.Blobs, sum.Bytes, sum.Leases = c.step.Blobs, c.step.Bytes, c.step.Leases
 	sum.Longest = c.step.Longest
+	if next := c.leases.next; !next.IsZero() && !s.opts.Clock().Before(next) {
+		c.leases, c.step.More = leasesSeen{}, true // it was not over when it was looked at
+	}
 	sum.More = sum.More || c.step.More
 	if err != nil {
 		return err
 	}
 	s.stepBlobs = nextStep(s.stepBlobs, c.did, c.step.Longest)
-	if s.leasesSeen = c.leases; !c.step.More {
-		s.leasesSeen = leasesSeen{}
+	if s.leasesSeen, s.suspectsSeen = c.leases, c.seen; !c.step.More {
+		s.leasesSeen, s.suspectsSeen = leasesSeen{}, suspectsSeen{}
 	}
-	if len(c.files) > 0 {
-		_, _, err = s.files.Empty(ctx)
-	}
-	return err
+	return s.empty(ctx)
 }
 
 // nextStep returns how much the step after one may do that was allowed so much, and has done

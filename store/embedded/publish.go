@@ -29,7 +29,7 @@ func (p *publication) prepare(ctx context.Context) error {
 		known[w.digest] = w
 	}
 	err := p.b.s.view(ctx, func(tx *catalog.Tx) error {
-		if _, err := p.b.s.lease(tx, p.b.lease); err != nil {
+		if _, err := p.b.leased(tx); err != nil {
 			return err
 		}
 		return p.b.s.tryMoves(tx, p.moves, known)
@@ -44,7 +44,7 @@ func (p *publication) prepare(ctx context.Context) error {
 // run is the part of a transaction that makes the blobs visible and moves the names.
 func (p *publication) run(tx *catalog.Tx) error {
 	s := p.b.s
-	lease, err := s.lease(tx, p.b.lease)
+	lease, err := p.b.leased(tx)
 	if err != nil {
 		return err
 	}

@@ -278,14 +278,13 @@ func (s *Store) deriveFrom(ctx context.Context, in *blobfile.Ingest, desc ocispe
 	if k == opaque {
 		return nil, nil //nolint:nilnil // there are none
 	}
-	if _, size := in.Content(); size >= 0 {
-		if err := s.checkLimit(desc.Digest, k, size); err != nil {
-			return nil, err
-		}
+	_, size := in.Content()
+	if err := s.checkLimit(desc.Digest, k, size); err != nil {
+		return nil, err
 	}
 	data, err := contentOf(ctx, in)
 	if errors.Is(err, fs.ErrClosed) { // it was just published
-		data, err = s.readFile(ctx, desc.Digest, desc.Size)
+		data, err = s.readFile(ctx, desc.Digest, size)
 	}
 	if err != nil {
 		return nil, err

@@ -19,8 +19,21 @@ const stepFiles = 1000
 // remove are looked for by the next collection.
 func (s *Store) trash(blobs []digest.Digest) error {
 	err := s.files.Trash(blobs)
+	s.trashed.Store(true)
 	if err != nil {
 		s.left.Store(true)
+	}
+	return err
+}
+
+// empty removes what is in the trash, if something was put there since it did so last.
+func (s *Store) empty(ctx context.Context) error {
+	if !s.trashed.Swap(false) {
+		return nil
+	}
+	_, _, err := s.files.Empty(ctx)
+	if err != nil {
+		s.trashed.Store(true)
 	}
 	return err
 }
@@ -76,7 +89,7 @@ func (s *Store) sweepFiles(ctx context.Context, c *store.Collected) error {
 		return nil
 	}
 	if err == nil {
-		_, _, err = s.files.Empty(ctx)
+		err = s.empty(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("looking for files that no record knows: %w", err)

@@ -54,14 +54,6 @@ func (u *uses) release(d digest.Digest) {
 	}
 }
 
-// used reports whether somebody uses a blob.
-func (u *uses) used(d digest.Digest) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	b := u.of[d]
-	return b != nil && b.users > 0
-}
-
 // collect has nobody begin to use a blob until collected, and reports whether nobody
 // does.
 func (u *uses) collect(d digest.Digest) bool {
