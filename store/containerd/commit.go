@@ -101,14 +101,16 @@ func (b *batch) commitOne(ctx context.Context, c *complete) error {
 	defer release()
 	d := c.desc.Digest
 	visible, facts := c.state()
-	if visible {
-		return b.s.holdThere(ctx, b.lease, d)
+	// Not by the commit: the lease may be being replaced. And before anything is looked at:
+	// what is there then stays.
+	if err := b.s.holdThere(ctx, b.lease, d); err != nil || visible {
+		return err
 	}
 	err = b.commitBytes(ctx, c, facts)
 	there := errdefs.IsAlreadyExists(err)
 	if there { // another client was faster, or an earlier Publish did not hear of it
-		err = b.s.holdThere(ctx, b.lease, d)
-		if err == nil && facts != nil {
+		err = nil
+		if facts != nil {
 			err = b.s.label(ctx, d, *facts)
 		}
 	}
@@ -131,7 +133,7 @@ func (b *batch) commitOne(ctx context.Context, c *complete) error {
 	return nil
 }
 
-// commitBytes commits what is in memory or in an ingest.
+// commitBytes commits what is in memory or in an ingest, and the lease holds already.
 func (b *batch) commitBytes(ctx context.Context, c *complete, facts *store.Facts) error {
 	if c.heals {
 		if err := b.clear(ctx, c); err != nil {
@@ -141,9 +143,6 @@ func (b *batch) commitBytes(ctx context.Context, c *complete, facts *store.Facts
 	labels := maps.Clone(c.labels)
 	if facts != nil {
 		maps.Copy(labels, labelsOf(*facts))
-	}
-	if err := b.s.holdThere(ctx, b.lease, c.desc.Digest); err != nil { // not by the commit: the lease may be being replaced
-		return err
 	}
 	in, err := c.in, error(nil)
 	switch {

@@ -26,7 +26,7 @@ func TestBottomUp(t *testing.T) {
 	}
 	var wants []*complete
 	for _, d := range src.Digests() {
-		c := newComplete(d, int64(len(src.Get(d))))
+		c := newComplete(d, int64(len(src.Get(d))), "")
 		if mediaType := mediaTypes[d]; mediaType != "" {
 			facts, err := derive(src.Get(d), mediaType)
 			if err != nil {

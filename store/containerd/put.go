@@ -98,12 +98,28 @@ func (b *batch) meet(ctx context.Context, c *complete, desc ocispec.Descriptor, 
 			return err
 		}
 	}
-	if err := b.s.holdThere(ctx, b.lease, desc.Digest); err != nil || !visible {
+	if err := b.s.holdThere(ctx, b.lease, desc.Digest); err != nil {
 		return lost(err)
+	}
+	if !visible {
+		return b.holdForWriter(ctx, c)
 	}
 	info, err := b.look(ctx, desc.Digest)
 	if err == nil && document {
 		err = b.understand(ctx, c, info, desc.MediaType)
+	}
+	return err
+}
+
+// holdForWriter has the lease of the batch that has written a blob hold it: that batch does
+// so when it publishes it, and by then this one may have published it and its lease ended.
+func (b *batch) holdForWriter(ctx context.Context, c *complete) error {
+	if c.lease == b.lease {
+		return nil
+	}
+	err := b.s.holdThere(ctx, c.lease, c.desc.Digest)
+	if errdefs.IsNotFound(err) { // that lease is over, as its own batch will find out
+		return nil
 	}
 	return err
 }
@@ -138,7 +154,7 @@ func (b *batch) find(ctx context.Context, desc ocispec.Descriptor, role image.Ro
 	if info, err = b.look(ctx, d); err != nil { // it may have been collected before it was held
 		return nil, err
 	}
-	c := newComplete(d, info.GetSize())
+	c := newComplete(d, info.GetSize(), b.lease)
 	c.show()
 	if isDocument(desc.MediaType, role) {
 		err = b.understand(ctx, c, info, desc.MediaType)
@@ -207,7 +223,7 @@ func (b *batch) fetchSmall(ctx context.Context, desc ocispec.Descriptor, role im
 	if err != nil {
 		return nil, err
 	}
-	c := newComplete(desc.Digest, int64(len(data)))
+	c := newComplete(desc.Digest, int64(len(data)), b.lease)
 	c.data = data
 	if document {
 		err = c.understand(data, desc.MediaType)
@@ -268,7 +284,7 @@ func (b *batch) fetchLarge(ctx context.Context, desc ocispec.Descriptor, open st
 		err := fmt.Errorf("it has %d bytes and digest %s where %d bytes are wanted: %w", in.offset, have, desc.Size, errdefs.ErrDataLoss)
 		return nil, errors.Join(err, b.s.abort(context.WithoutCancel(ctx), in.ref))
 	}
-	c := newComplete(desc.Digest, in.offset)
+	c := newComplete(desc.Digest, in.offset, b.lease)
 	c.in = in
 	return c, nil
 }

@@ -25,6 +25,7 @@ type complete struct {
 	data  []byte  // of a small blob or a document, as far as the batch has room
 	in    *ingest // of any other one, open or ended
 	heals bool    // what was there was damaged
+	lease string  // of the batch that has found or written it; see meet
 
 	labels map[string]string // of what was damaged and is removed; guarded by turn
 
@@ -37,8 +38,8 @@ type complete struct {
 	facts   *store.Facts // of a document: with it, what is visible has its labels
 }
 
-func newComplete(d digest.Digest, size int64) *complete {
-	return &complete{desc: ocispec.Descriptor{Digest: d, Size: size}, labels: map[string]string{}, turn: newLock()}
+func newComplete(d digest.Digest, size int64, lease string) *complete {
+	return &complete{desc: ocispec.Descriptor{Digest: d, Size: size}, lease: lease, labels: map[string]string{}, turn: newLock()}
 }
 
 // agrees checks that a blob has the size that is wanted, which a document may have.

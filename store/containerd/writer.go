@@ -188,7 +188,7 @@ func (w *writer) all() ([]byte, error) {
 
 // hand gives what was written to the batch. It heals what is damaged.
 func (w *writer) hand(ctx context.Context, desc ocispec.Descriptor, role image.Role, heals bool) error {
-	c := newComplete(desc.Digest, w.in.offset)
+	c := newComplete(desc.Digest, w.in.offset, w.b.lease)
 	c.heals = heals
 	if isDocument(desc.MediaType, role) {
 		data, err := w.all()

@@ -47,6 +47,7 @@ func (f Factory) blobs() map[string]func(*testing.T) {
 		"visible since":                 f.visibleSince,
 		"a batch that Publish refused":  f.publishRefused,
 		"published under another lease": f.otherLease,
+		"another lets go of it":         f.otherLetsGo,
 	}
 }
 

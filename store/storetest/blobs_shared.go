@@ -188,3 +188,38 @@ func (f Factory) otherLease(t *testing.T) {
 	w.collect(t)
 	w.wantAbsent(t, desc.Digest)
 }
+
+// otherLetsGo checks that a batch publishes what it wrote also when another one has done
+// so first, and its lease has ended and a collection been run before.
+func (f Factory) otherLetsGo(t *testing.T) {
+	w := f.world(t)
+	one, two := w.lease(t), w.lease(t)
+	first, second := w.begin(t, one), w.begin(t, two)
+	var descs []ocispec.Descriptor
+	for _, size := range []int{small, large} {
+		descs = append(descs, first.blob(t, bytes.Repeat([]byte("x"), size)))
+	}
+	streamed := w.layer(bytes.Repeat([]byte("y"), large))
+	writer := first.writer(t, "ref")
+	write(t, writer, w.src.Get(streamed.Digest))
+	if err := writer.Commit(t.Context(), streamed, image.RoleLayer); err != nil {
+		t.Fatal("Commit:", err)
+	}
+	descs = append(descs, streamed)
+	for _, desc := range descs {
+		second.put(t, desc, image.RoleLayer)
+	}
+	second.publish(t)
+	second.close(t)
+	w.release(t, two)
+	w.collect(t)
+	first.publish(t)
+	first.close(t)
+	w.wantBlobs(t, w.src.Digests()...)
+	for _, desc := range descs {
+		w.wantBlob(t, desc.Digest)
+	}
+	w.release(t, one)
+	w.collect(t)
+	w.wantBlobs(t)
+}
