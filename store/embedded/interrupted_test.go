@@ -4,15 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/store"
 	"github.com/dhowhq/dhow/store/embedded"
 )
@@ -24,22 +21,10 @@ func interrupted(input []byte) error {
 	if err := json.Unmarshal(input, &in); err != nil {
 		return err
 	}
-	src, layer, name := theLayer()
+	_, _, name := theLayer()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s, err := embedded.Open(ctx, in.Dir, embedded.Options{})
-	if err != nil {
-		return err
-	}
-	l, err := s.Lease(ctx, store.Lease{})
-	if err != nil {
-		return err
-	}
-	b, err := s.Begin(ctx, l.ID)
-	if err != nil {
-		return err
-	}
-	_, err = b.Put(ctx, layer, image.RoleLayer, func(ctx context.Context, from int64) (io.ReadCloser, error) { return src.Open(ctx, layer, from) })
 	if err != nil {
 		return err
 	}
@@ -52,10 +37,7 @@ func interrupted(input []byte) error {
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	if _, err := b.Publish(ctx); !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("Publish: %w", err)
-	}
-	if err := b.Close(); err != nil {
+	if err := giveUp(ctx, s); err != nil {
 		return err
 	}
 	return s.Close()

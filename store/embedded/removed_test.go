@@ -39,7 +39,7 @@ func removeElsewhere(input []byte) error {
 	if err := json.Unmarshal(input, &in); err != nil {
 		return err
 	}
-	src, layer, name := theLayer()
+	_, _, name := theLayer()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	calls := 0
@@ -59,27 +59,34 @@ func removeElsewhere(input []byte) error {
 			return fmt.Errorf("Collect: %w", err)
 		}
 	case "batch": // it gives up when the file is placed
-		l, err := s.Lease(ctx, store.Lease{})
-		if err != nil {
-			return err
-		}
-		b, err := s.Begin(ctx, l.ID)
-		if err != nil {
-			return err
-		}
-		_, err = b.Put(ctx, layer, image.RoleLayer, func(ctx context.Context, from int64) (io.ReadCloser, error) { return src.Open(ctx, layer, from) })
-		if err != nil {
-			return err
-		}
 		late := lateContext{ctx, func() bool { _, err := os.Stat(filepath.Join(in.Dir, name)); return err == nil }}
-		if _, err := b.Publish(late); !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("Publish: %w", err)
-		}
-		if err := b.Close(); err != nil {
+		if err := giveUp(late, s); err != nil {
 			return err
 		}
 	}
 	return s.Close()
+}
+
+// giveUp publishes a blob with a context that ends before it is visible.
+func giveUp(ends context.Context, s *embedded.Store) error {
+	src, layer, _ := theLayer()
+	ctx := context.WithoutCancel(ends)
+	l, err := s.Lease(ctx, store.Lease{})
+	if err != nil {
+		return err
+	}
+	b, err := s.Begin(ctx, l.ID)
+	if err != nil {
+		return err
+	}
+	_, err = b.Put(ctx, layer, image.RoleLayer, func(ctx context.Context, from int64) (io.ReadCloser, error) { return src.Open(ctx, layer, from) })
+	if err != nil {
+		return err
+	}
+	if _, err := b.Publish(ends); !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("Publish: %w", err)
+	}
+	return b.Close()
 }
 
 // TestRemovedForGood: what was removed does not come back, and stay, when the power is lost
