@@ -15,47 +15,9 @@ import (
 
 	"github.com/dhowhq/dhow/image"
 	"github.com/dhowhq/dhow/store"
-	"github.com/dhowhq/dhow/store/embedded/internal/catalog"
 )
 
-// TestRolePutWhilePublishing: what a blob turns out to be is noted, also when it does so while it
-// is published.
-func TestRolePutWhilePublishing(t *testing.T) {
-	s := openHere(t)
-	b := batchOf(t, s, "l")
-	empty := b.putBytes(t, ocispec.MediaTypeEmptyJSON, image.RoleConfig, []byte("{}"))
-	data := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"artifactType":"a/b","config":%s,"layers":[]}`, ocispec.MediaTypeImageManifest, linkOf(empty))
-	desc := b.putBytes(t, "a/b", image.RoleLayer, data)
-	running, goOn := make(chan struct{}), make(chan struct{})
-	done := make(chan error, 2)
-	s.commits.gate.Lock()
-	go func() { done <- s.update(context.Background(), func(*catalog.Tx) error { return nil }) }() // is taken, and waits for the gate
-	waitQueue(s, 0)
-	go func() { _, err := b.Publish(context.Background()); done <- err }()
-	waitQueue(s, 1)
-	go func() {
-		_ = s.update(context.Background(), func(*catalog.Tx) error { close(running); <-goOn; return nil })
-	}()
-	waitQueue(s, 2)
-	s.commits.gate.Unlock()
-	<-running // of the same transaction, after Publish's part
-	b.putBytes(t, ocispec.MediaTypeImageManifest, image.RoleManifest, data)
-	close(goOn)
-	if err := errors.Join(<-done, <-done); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Publish(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Facts(t.Context(), desc.Digest); err != nil {
-		t.Error("Facts of what was put as a manifest, and published since:", err)
-	}
-	if err := b.Close(); err != nil {
-		t.Error("Close:", err)
-	}
-}
-
-// TestRoleRace is the same at any moment.
+// TestRoleRace: what a blob turns out to be is noted, also when it does so while it is published.
 func TestRoleRace(t *testing.T) {
 	s := openHere(t)
 	b := batchOf(t, s, "l")

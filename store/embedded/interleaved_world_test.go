@@ -76,16 +76,3 @@ func (b *batch) published(t *testing.T) {
 		t.Fatal("Publish:", err)
 	}
 }
-
-// waitQueue waits until so many operations wait for the one that holds the gate.
-func waitQueue(s *Store, n int) {
-	for {
-		s.commits.mu.Lock()
-		ok := s.commits.running && len(s.commits.queue) == n
-		s.commits.mu.Unlock()
-		if ok {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
